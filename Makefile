@@ -1,0 +1,73 @@
+# Each target works on a fresh clone: it first makes the environment that it runs in.
+#
+#   make test PYTHON=python3.12                       another interpreter to make the environment with
+#   make test VENV=.venv312                           another folder for the environment
+#   make test ARGS="-k layer_norm -x"                 more arguments for pytest
+#   make test PIP_TORCH_ARGS="--index-url URL"        more arguments for pip where it installs torch
+
+PYTHON ?= python3
+PIP_TORCH_ARGS ?=
+CONSTRAINTS = constraints.txt
+VENV = .venv
+WORKERS = auto
+ARGS =
+
+PY = $(VENV)/bin/python
+READY = $(VENV)/.ready
+PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-full test test-long coverage lint bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+venv: $(READY) ## the environment alone
+
+# .installing stands while pip works: whatever an interrupted installation left is thrown away.
+$(READY): setup.cfg pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed, $(PYTHON) is not: name one with PYTHON=python3.12" >&2; exit 1; }
+	@if [ -e $(VENV)/.installing ] || ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	    echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi
+	@touch $(VENV)/.installing
+	@echo "Installing PyTorch and the other packages into $(VENV)"
+	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) $(PIP_TORCH_ARGS) torch
+	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,test]'
+	@rm $(VENV)/.installing
+	@touch $@
+
+# The text goes through the environment, unexpanded, so that quotes, spaces and dollar signs in it are only text.
+unexport TEXT
+demo demo-full: export DEMO_TEXT := $(value TEXT)
+demo: $(READY) ## train both twins side by side; or TEXT="3rd of March 2021": translate with what they learnt
+	@$(PY) -m parity_tests.demo $${DEMO_TEXT:+-- "$$DEMO_TEXT"}
+
+demo-full: $(READY) ## the same with every written form, wareki included: a longer run
+	@$(PY) -m parity_tests.demo --full $${DEMO_TEXT:+-- "$$DEMO_TEXT"}
+
+# One thread for each process, since there is one process for each core.
+test test-long coverage: export OMP_NUM_THREADS = 1
+test test-long coverage: export OPENBLAS_NUM_THREADS = 1
+test test-long coverage: export MKL_NUM_THREADS = 1
+test test-long coverage: export VECLIB_MAXIMUM_THREADS = 1
+
+test: $(READY) ## all tests but the long ones
+	$(PYTEST) $(ARGS)
+
+test-long: $(READY) ## the long tests
+	$(PYTEST) -m long $(ARGS)
+
+coverage: $(READY) ## the tests again, with a report of the lines that they reach in runs/coverage
+	$(PYTEST) --cov --cov-report=term --cov-report=html $(ARGS)
+
+lint: $(READY) ## flake8 and mypy
+	$(PY) -m flake8
+	$(PY) -m mypy
+
+bench: $(READY) ## compare the speed of the twins
+	$(PY) -m parity_tests.bench
+
+clean: ## remove the environment, caches and builds; what is under runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .coverage .coverage.*
+	find numpy_impl torch_impl parity_tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The Transformer by hand in NumPy: every layer with its own backward pass."""

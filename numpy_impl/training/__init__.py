@@ -1,0 +1,1 @@
+"""Training: optimizers, schedules, gradient clipping, the trainer, checkpoints and the log."""

@@ -1,0 +1,38 @@
+"""The residual connection around a sublayer: what the sublayer says is added to its input."""
+
+from torch_impl.layers.dropout import Dropout
+from torch_impl.module import Module
+
+
+class ResidualConnection(Module):
+    """Adds a sublayer's output to its input and normalizes, before the sublayer (pre-norm) or after it (post-norm).
+
+    post-norm: y = norm(x + dropout(sublayer(x))), as in the paper.
+    pre-norm (norm_first): y = x + dropout(sublayer(norm(x))); the model then normalizes once more at its end.
+
+    forward(x, *context): x (B, T, D); the sublayer is called with x and the context (a mask; for cross-attention memory
+    and mask) and returns (B, T, D).
+    sublayer, norm: the modules. dropout: of the sublayer's output.
+    Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.1 and 5.4; pre-norm: Xiong et al. (2020), "On
+    Layer Normalization in the Transformer Architecture".
+    """
+
+    def __init__(self, sublayer, norm, dropout=0.0, norm_first=False):
+        super().__init__()
+        self.sublayer = sublayer
+        self.dropout = Dropout(dropout)
+        self.norm = norm
+        self.norm_first = norm_first
+
+    def forward(self, x, *context):
+        if self.norm_first:
+            normalized = self.norm(x)
+            transformed = self.sublayer(normalized, *context)
+            dropped = self.dropout(transformed)
+            y = x + dropped
+        else:
+            transformed = self.sublayer(x, *context)
+            dropped = self.dropout(transformed)
+            added = x + dropped
+            y = self.norm(added)
+        return y

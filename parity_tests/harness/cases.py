@@ -1,0 +1,228 @@
+"""A case: one layer, model or primitive with its inputs, run in both twins and compared tensor by tensor."""
+
+import dataclasses
+import functools
+from typing import Callable
+
+import numpy as np
+import torch
+
+from numpy_impl.module import no_grad
+from parity_tests.harness.comparator import compare, is_listed
+from parity_tests.harness.judge import FLOAT32_BOUND, LAYER_BOUND, OWN_ERROR_FACTOR, Row, error_in_eps, judge
+from parity_tests.harness.runs import (
+    NUMPY, TORCH, as_array, has_lean_form, is_floating, is_module, numpy_forms, run_numpy, run_torch,
+    to_precision, upstream_gradients)
+
+FORMS = ("plain", "lean", "plain float32", "lean float32", "contract")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """What to build, and what to feed it.
+
+    name: unique; it starts with the name of the layer's file.
+    build(twin, dtype, rng): a module, or a plain function, of `twin` (as in `twin.layers.linear.Linear`).
+    inputs(rng, dtype): {argument: value} in the order of the arguments: arrays, None or constants.
+    bound: in eps of float64; LAYER_BOUND or MODEL_BOUND.
+    training: False runs in evaluation mode.
+    prepare(module, rng): changes the NumPy module after its parameters have been drawn (buffers, for instance).
+    frozen: floating inputs that get no gradient. outputs_without_gradient: indices of outputs that carry none.
+    analytic: False for a primitive that the complex-step oracle cannot differentiate (kinks, comparisons).
+    zero_gradients: "path.name" (* is a wildcard) of inputs, parameters and locals whose gradient is zero by analysis.
+    omitted: {NumPy function: (names,)} that the lean forms leave out, see `compare`.
+    """
+
+    name: str
+    build: Callable
+    inputs: Callable
+    bound: float = LAYER_BOUND
+    training: bool = True
+    prepare: Callable | None = None
+    frozen: tuple = ()
+    outputs_without_gradient: tuple = ()
+    analytic: bool = True
+    zero_gradients: tuple = ()
+    omitted: dict = dataclasses.field(default_factory=dict)
+    seed: int = 0
+
+    def __str__(self):
+        return self.name
+
+    def empty(self, *names):
+        """This case with an empty batch: the first axis of the named inputs has length 0."""
+        def inputs(rng, dtype):
+            return {name: value[:0] if name in names else value for name, value in self.inputs(rng, dtype).items()}
+        return dataclasses.replace(self, name=f"{self.name}, empty batch", inputs=inputs)
+
+    # What a test calls
+
+    def forms(self):
+        """The forms that `check` takes: a primitive may have no lean form, and only a module has a contract."""
+        built = self._build(NUMPY, "float64")
+        if is_module(built):
+            return FORMS
+        return tuple(form for form in FORMS[:4] if "lean" not in form or has_lean_form(built))
+
+    def check(self, form="plain"):
+        """Raise AssertionError, with a line for each difference, unless the twins agree in this form."""
+        if form == "contract":
+            self._check_contract()
+            return
+        rows = self.rows(form)
+        problems = [str(row) for row in rows if row.problem]
+        assert rows, f"{self}: nothing was compared"
+        summary = f"{self}, {form}: {len(problems)} of {len(rows)} comparisons fail"
+        assert not problems, "\n".join([summary, *problems[:30]])
+
+    def rows(self, form="plain"):
+        """Run both twins in one of the first four forms, and compare; returns a list of Row."""
+        lean, dtype = form.startswith("lean"), "float32" if form.endswith("float32") else "float64"
+        ours, theirs = self._build(NUMPY, dtype), self._build(TORCH, dtype)
+        initial_rows = _compare_named("initial value", state_of(ours), state_of(theirs), 0)
+        self._randomize(ours)
+        inputs, state = self.draw_inputs(dtype), state_of(ours)
+        our_run = run_numpy(self, ours, inputs, self.upstream, lean)
+        their_run = run_torch(self, self._load(theirs, state), inputs, self.upstream)
+        reference = None
+        if dtype == "float32":
+            reference = self.run_float64_reference(state, inputs)
+        return initial_rows + self._compare(our_run, their_run, reference, self.omitted if lean else {})
+
+    # What the runs are fed with
+
+    def numpy_twin(self, dtype="float64"):
+        """The NumPy module with its parameters drawn, or the function."""
+        return self._randomize(self._build(NUMPY, dtype))
+
+    def torch_twin(self, state, dtype="float64"):
+        """The torch module with the parameters and buffers of `state`, or the function."""
+        return self._load(self._build(TORCH, dtype), state)
+
+    def draw_inputs(self, dtype="float64"):
+        """{argument: value}, the same at each call."""
+        return self.inputs(np.random.default_rng([self.seed, 1]), dtype)
+
+    def upstream(self, index, output, drawn_in=None):
+        """A random gradient of the index-th output, the same at each call; None if it has none.
+
+        drawn_in: the dtype whose values it takes (default: the output's); a float32 run and its float64 reference get
+        the same values.
+        """
+        if not is_floating(output) or index in self.outputs_without_gradient:
+            return None
+        gradient = np.random.default_rng([self.seed, 2, index]).standard_normal(output.shape)
+        return np.asarray(gradient, drawn_in or output.dtype).astype(output.dtype)
+
+    def run_float64_reference(self, state, inputs):
+        """torch's Run in float64, on the values of a float32 run."""
+        upstream = functools.partial(self.upstream, drawn_in="float32")
+        twin = self.torch_twin(to_precision(state, "float64"))
+        return run_torch(self, twin, to_precision(inputs, "float64"), upstream)
+
+    def _build(self, twin, dtype):
+        return self.build(twin, dtype, np.random.default_rng([self.seed, 0]))
+
+    def _randomize(self, built):
+        """Draw every parameter of a NumPy module, of order one, so that activations stay of order one. Returns it."""
+        if is_module(built):
+            rng = np.random.default_rng([self.seed, 3])
+            for parameter in built.parameters():
+                fan_in = parameter.shape[-1] if len(parameter.shape) > 1 else 1
+                parameter.data[...] = rng.standard_normal(parameter.shape) / np.sqrt(fan_in)
+            if self.prepare:
+                self.prepare(built, rng)
+            built.train(self.training)
+        return built
+
+    def _load(self, built, state):
+        """Give a torch module the state of the NumPy one. Returns it."""
+        if is_module(built):
+            built.load_state_dict({path: torch.from_numpy(array) for path, array in state.items()})
+            built.train(self.training)
+        return built
+
+    # What is checked
+
+    def _compare(self, ours, theirs, reference, omitted):
+        """Every local and its gradient, and the results."""
+        rows = []
+        bound = self._float32_bound(theirs, reference) if reference else self.bound
+        if not ours.recording.aside and not theirs.recording.aside:
+            rows += compare(ours.recording, theirs.recording, bound=bound, omitted=omitted,
+                            reference=reference and reference.recording, zero_gradients=self.zero_gradients)
+        return rows + compare_results(ours, theirs, bound, reference, self.zero_gradients)
+
+    def _float32_bound(self, theirs, reference):
+        """8 eps, or 4 times the largest error of torch's gradients: a single one may be exact by luck."""
+        errors = [error_in_eps(gradient, getattr(reference, part)[name], np.finfo("float32").eps)
+                  for part in ("input_gradients", "parameter_gradients")
+                  for name, gradient in getattr(theirs, part).items()
+                  if gradient is not None and not is_listed("", name, self.zero_gradients)]
+        return max([FLOAT32_BOUND, *(OWN_ERROR_FACTOR * error for error in errors if np.isfinite(error))])
+
+    def _check_contract(self):
+        """A module adds to its gradients, a forward pass serves one backward pass, and no_grad() keeps nothing."""
+        module, inputs = self.numpy_twin(), self.draw_inputs()
+        forward, backward = numpy_forms(module, lean=True)
+
+        def run():
+            outputs, _ = forward(inputs)
+            upstreams = list(upstream_gradients(self.upstream, outputs).values())
+            backward(upstreams, None)
+            return upstreams
+
+        upstreams = run()
+        once = {path: parameter.grad.copy() for path, parameter in module.named_parameters()}
+        run()
+        for path, parameter in module.named_parameters():
+            error = error_in_eps(parameter.grad, 2 * once[path])    # a shared parameter sums in another order
+            assert error <= LAYER_BOUND, f"{self}: the gradient of {path} is not added to"
+        _must_raise(RuntimeError, lambda: backward(upstreams, None), f"{self}: a second backward pass")
+        with no_grad():
+            forward(inputs)
+        _must_raise(RuntimeError, lambda: backward(upstreams, None), f"{self}: a backward pass after no_grad()")
+
+
+def state_of(built):
+    """{path: array} of a module of either twin, copied; nothing for a function."""
+    if not is_module(built):
+        return {}
+    return {path: np.array(as_array(value)) for path, value in built.state_dict().items()}
+
+
+def pairs(cases):
+    """(case, form) of every form of the cases, for pytest.mark.parametrize with ids=str."""
+    return [(case, form) for case in cases for form in case.forms()]
+
+
+def compare_results(ours, theirs, bound, reference=None, zero_gradients=()):
+    """Compare what two Runs return: outputs, gradients of inputs and parameters, buffers; a list of Row."""
+    rows = [Row(name, "argument", problem="the run changed it") for name in ours.changed]
+    for part in ("outputs", "input_gradients", "parameter_gradients", "buffers"):
+        kind = part.replace("_", " ").removesuffix("s")
+        rows += _compare_named(kind, getattr(ours, part), getattr(theirs, part), bound,
+                               reference and getattr(reference, part), zero_gradients if "gradient" in kind else ())
+    return rows
+
+
+def _compare_named(kind, ours, theirs, bound, references=None, zero_gradients=()):
+    """A Row for each array of two dicts (None: no gradient, which must be zero or absent on our side)."""
+    rows = []
+    if ours.keys() != theirs.keys():
+        rows.append(Row(str(sorted(ours.keys() ^ theirs.keys())), kind, problem="only one twin has these"))
+    for name in [name for name in ours if name in theirs]:
+        if ours[name] is not None and theirs[name] is not None:
+            rows.append(judge(name, kind, ours[name], theirs[name], bound, reference=references and references[name],
+                              is_zero=is_listed("", name, zero_gradients)))
+        elif ours[name] is not None and np.any(ours[name]) or theirs[name] is not None and np.any(theirs[name]):
+            rows.append(Row(name, kind, problem="only one twin has it"))
+    return rows
+
+
+def _must_raise(error, function, what):
+    try:
+        function()
+    except error:
+        return
+    raise AssertionError(f"{what} does not raise {error.__name__}")

@@ -1,0 +1,28 @@
+"""Cases of layers/feed_forward.py."""
+
+from parity_tests.harness.cases import Case
+from parity_tests.harness.catalog.activations import OMITTED
+from parity_tests.harness.catalog.linear import rows
+
+
+def layer_case(name, layer, activation, *, training=True, **options):
+    """A feed-forward layer from width 5 over 7 features to width 5."""
+    def build(twin, dtype, rng):
+        return getattr(twin.layers.feed_forward, layer)(5, 7, activation, rng=rng, dtype=dtype, **options)
+    return Case(f"feed_forward: {layer}, {name}", build, rows(2, 3, 5), training=training,
+                omitted=OMITTED if activation == "gelu_tanh" else {})
+
+
+CASES = [
+    layer_case("ReLU", "FeedForward", "relu"),
+    layer_case("GELU", "FeedForward", "gelu"),
+    layer_case("GELU by tanh", "FeedForward", "gelu_tanh"),
+    layer_case("without bias", "FeedForward", "relu", bias=False),
+    layer_case("dropout", "FeedForward", "relu", dropout=0.4),
+    layer_case("evaluation", "FeedForward", "relu", dropout=0.4, training=False),
+    layer_case("SwiGLU", "GatedFeedForward", "silu"),
+    layer_case("GEGLU", "GatedFeedForward", "gelu"),
+    layer_case("GEGLU by tanh", "GatedFeedForward", "gelu_tanh"),
+    layer_case("bias", "GatedFeedForward", "silu", bias=True),
+    layer_case("dropout", "GatedFeedForward", "silu", dropout=0.4),
+]

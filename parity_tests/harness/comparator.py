@@ -1,0 +1,193 @@
+"""Compare two recordings, name by name: the local x_hat with torch's x_hat, d_x_hat with torch's x_hat.grad."""
+
+from fnmatch import fnmatch
+
+from numpy_impl.module import Parameter
+from parity_tests.harness.judge import Row, judge
+
+
+def compare(ours, theirs, *, bound, reference=None, omitted=None, zero_gradients=()):
+    """Compare NumPy's Recording with torch's; returns a list of Row. A Row with a `problem` is a failure.
+
+    bound: in eps. reference: torch's Recording in float64, where `ours` and `theirs` are float32 (see `judge`).
+    omitted: {function: names that this NumPy function leaves out}, ("*",) if it is never called. A name that is missing
+    and not listed fails, and so does one that is listed and not missing.
+    zero_gradients: "path.name" (* is a wildcard) of what has a gradient that is zero by analysis.
+    """
+    return _Comparison(ours, theirs, bound, reference, omitted or {}, zero_gradients).rows()
+
+
+def twin_of(function):
+    """What a NumPy function is called in torch: (the name of the forward function, whether this is its backward pass).
+
+    "layer_norm_lean_backward" -> ("layer_norm", True); "Linear.backward" -> ("Linear.forward", True).
+    """
+    owner, dot, name = function.rpartition(".")
+    if name == "backward":
+        return f"{owner}{dot}forward", True
+    forward = name.removesuffix("_backward")
+    return owner + dot + forward.removesuffix("_lean"), forward != name
+
+
+def is_listed(path, name, patterns):
+    """True if "path.name" fits one of the patterns."""
+    return any(fnmatch(f"{path}.{name}".lstrip("."), pattern) for pattern in patterns)
+
+
+class _Comparison:
+    def __init__(self, ours, theirs, bound, reference, omitted, zero_gradients):
+        self.calls = ours.calls
+        self.twins = _by_place(theirs)
+        self.references = _references(self.twins, reference) if reference else {}
+        self.bound = bound
+        self.zero_gradients = zero_gradients
+        self.listed = {(function, name) for function, names in omitted.items() for name in names}
+        self.missing = set()
+
+    def rows(self):
+        rows = []
+        done_forward, done_backward = set(), set()
+        for call in self.calls:
+            rows += [_problem(call, name, "the call changed this argument") for name in call.changed]
+            function, is_backward = twin_of(call.function)
+            place = call.path, function, call.number
+            if place not in self.twins:
+                rows += [] if _is_private(function) else [_problem(call, "*", "torch makes no such call")]
+            elif is_backward:
+                done_backward.add(place)
+                rows += self._gradients(call, self.twins[place])
+            else:
+                done_forward.add(place)
+                rows += self._values(call, self.twins[place])
+        for place, twin in self.twins.items():
+            if place not in done_forward:
+                rows += [] if _is_private(twin.function) else self._missing(twin, twin.function, "*")
+            elif place not in done_backward and _carries_gradient(twin) and not _is_private(twin.function):
+                rows += self._missing(twin, f"{twin.function}_backward".replace("forward_backward", "backward"), "*")
+        for function, name in sorted(self.listed - self.missing):
+            rows.append(Row(f"{function}: {name}", "omission", problem="listed as omitted, but not missing"))
+        return rows
+
+    def _missing(self, call, function, name):
+        """`name` is missing in the NumPy `function`: a failure, unless the case lists it."""
+        self.missing.add((function, name))
+        if (function, name) in self.listed:
+            return []
+        text = f"NumPy's {function} is never called" if name == "*" else f"missing in NumPy's {function}"
+        return [_problem(call, name, text)]
+
+    def _values(self, call, twin):
+        """Forward: the same names have the same values."""
+        rows = []
+        for name, theirs in twin.locals.items():
+            if name not in call.locals:
+                rows += self._missing(call, call.function, name)
+                continue
+            assignments = call.locals[name]
+            numbers = _matching_numbers(call, len(assignments), len(theirs))
+            if numbers is None:
+                rows.append(_problem(call, name, f"assigned {len(assignments)} times, in torch {len(theirs)} times"))
+                continue
+            for mine, its in numbers:
+                reference = self.references.get(id(theirs[its]))
+                rows.append(judge(call.key(name, mine), "value", assignments[mine].value, theirs[its].value, self.bound,
+                                  reference=reference and reference.value))
+        for name in call.locals.keys() - twin.locals.keys():
+            if not _is_lean(call) and not _is_returned_by_method(call, name):
+                rows.append(_problem(call, name, "torch has no such local"))
+        return rows
+
+    def _gradients(self, call, twin):
+        """Backward: the local d_x is the gradient of the forward's local x."""
+        rows = []
+        for d_name in call.locals:
+            if d_name.startswith("d_"):
+                rows += self._gradient(call, twin, d_name)
+        if "." not in call.function:
+            for name, assignments in twin.locals.items():
+                has_gradient = any(local.is_differentiable and local.gradient is not None for local in assignments)
+                if has_gradient and f"d_{name}" not in call.locals:
+                    rows += self._missing(call, call.function, f"d_{name}")
+        return rows
+
+    def _gradient(self, call, twin, d_name):
+        name = d_name.removeprefix("d_")
+        assignments = call.locals[d_name]
+        if name in twin.locals:
+            theirs = [local for local in twin.locals[name] if local.is_differentiable] or twin.locals[name]
+        elif d_name in call.arguments:    # the gradient of what the forward returned without giving it a name
+            theirs = twin.returned[call.arguments.index(d_name):][:1]
+        else:
+            theirs = []
+        if not theirs:
+            is_share = "_from_" in name
+            is_parameter = isinstance(getattr(call.module, name, None), Parameter)    # compared as a parameter gradient
+            return [] if is_share or is_parameter else [_problem(call, d_name, "the forward has nothing of this name")]
+        numbers = _matching_numbers(call, len(assignments), len(theirs), backwards=True)
+        if numbers is None:
+            return [_problem(call, d_name, f"assigned {len(assignments)} times, torch's {name} {len(theirs)} times")]
+        return [self._judge_gradient(call.key(d_name, mine), assignments[mine], theirs[its], twin, name)
+                for mine, its in numbers]
+
+    def _judge_gradient(self, key, local, theirs, twin, name):
+        expected = theirs.gradient
+        if expected is None:
+            problem = "not zero, but torch's loss does not depend on it" if local.value.any() else None
+            return Row(key, "gradient", local.value.shape, local.value.dtype.name, problem=problem)
+        reference = self.references.get(id(theirs))
+        return judge(key, "gradient", local.value, expected, self.bound, reference=reference and reference.gradient,
+                     is_zero=is_listed(twin.path, name, self.zero_gradients))
+
+
+def _by_place(recording):
+    return {(call.path, call.function, call.number): call for call in recording.calls}
+
+
+def _references(twins, reference):
+    """{id of a float32 Local of torch: the float64 Local of the same name}."""
+    pairs = {}
+    for place, call in _by_place(reference).items():
+        twin = twins[place]
+        pairs |= {id(local): exact for local, exact in zip(twin.returned, call.returned)}
+        for name, assignments in call.locals.items():
+            pairs |= {id(local): exact for local, exact in zip(twin.locals[name], assignments)}
+    return pairs
+
+
+def _matching_numbers(call, ours, theirs, backwards=False):
+    """Which assignment of ours belongs to which of torch's; None if they cannot be matched.
+
+    A backward pass goes through the assignments from the last to the first. A lean form may build a value in several
+    steps: there the finished value counts.
+    """
+    if ours == theirs:
+        return [(ours - 1 - number if backwards else number, number) for number in range(theirs)]
+    if _is_lean(call):
+        return [(ours - 1, 0 if backwards else theirs - 1)]
+    return None
+
+
+def _is_lean(call):
+    return call.function.removesuffix("_backward").endswith("_lean")
+
+
+def _is_private(function):
+    """Helpers that begin with an underscore may be one-sided; what they do is compared where it is used."""
+    return function.rpartition(".")[2].startswith("_")
+
+
+def _is_returned_by_method(call, name):
+    """`y, cache = f(x)`, then `return y`, where torch writes `return f(x)`: the value is compared inside f."""
+    return "." in call.function and any(call.locals[name][-1].source is local.source for local in call.returned)
+
+
+def _carries_gradient(twin):
+    """Does this forward call of torch need a backward call of ours?"""
+    if "." in twin.function and not twin.function.endswith(".forward"):
+        return False
+    return any(local.gradient is not None and local.gradient.any()
+               for assignments in twin.locals.values() for local in assignments)
+
+
+def _problem(call, name, text):
+    return Row(call.key(name), "call" if name == "*" else "local", problem=text)

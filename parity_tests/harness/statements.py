@@ -1,0 +1,82 @@
+"""Which local names does each statement of a function assign? Found in the source, with `ast`."""
+
+import ast
+import functools
+import linecache
+from typing import NamedTuple
+
+
+class Statement(NamedTuple):
+    """A simple statement, or the head of a compound one: the lines that it covers, and the names that it assigns."""
+
+    lines: range
+    names: tuple
+
+
+@functools.lru_cache(maxsize=None)
+def statements_of(code):
+    """{line: Statement} of the function that `code` belongs to; None if it is no function with a source."""
+    function = _functions(code.co_filename).get(code.co_qualname)
+    if function is None:
+        return None
+    statements = _statements(function.body)
+    return {line: statement for statement in statements for line in statement.lines}
+
+
+@functools.lru_cache(maxsize=None)
+def _functions(filename):
+    """{qualified name: ast node} of every function in a file."""
+    tree = ast.parse("".join(linecache.getlines(filename)))
+    found = {}
+
+    def visit(node, prefix):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef):
+                found[prefix + child.name] = child
+                visit(child, f"{prefix}{child.name}.<locals>.")
+            elif isinstance(child, ast.ClassDef):
+                visit(child, f"{prefix}{child.name}.")
+            else:
+                visit(child, prefix)
+
+    visit(tree, "")
+    return found
+
+
+def _statements(body):
+    """The statements of a block and of the blocks in it, but not of functions and classes defined there."""
+    found = []
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        blocks = [block for field in ("body", "orelse", "finalbody") if (block := getattr(node, field, []))]
+        blocks += [part.body for part in getattr(node, "handlers", []) + getattr(node, "cases", [])]
+        last_line = blocks[0][0].lineno - 1 if blocks else node.end_lineno
+        lines = range(node.lineno, max(last_line, node.lineno) + 1)
+        found.append(Statement(lines, _assigned_names(node, is_compound=bool(blocks))))
+        for block in blocks:
+            found += _statements(block)
+    return found
+
+
+def _assigned_names(node, is_compound):
+    """Names that a statement assigns: by =, += or := (a compound statement: only by := in its head)."""
+    if is_compound:
+        heads = [getattr(node, field) for field in ("test", "iter", "subject") if hasattr(node, field)]
+        return tuple(inner.target.id for head in heads for inner in ast.walk(head) if isinstance(inner, ast.NamedExpr))
+    targets = []
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Assign):
+            targets += inner.targets
+        elif isinstance(inner, (ast.AugAssign, ast.AnnAssign, ast.NamedExpr)):
+            targets.append(inner.target)
+    return tuple(dict.fromkeys(name for target in targets for name in _names_in(target)))
+
+
+def _names_in(target):
+    """The plain names in an assignment's target, through tuples; not `x[i]` or `self.x`."""
+    if isinstance(target, ast.Name):
+        return [target.id]
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return [name for element in target.elts for name in _names_in(element)]
+    return _names_in(target.value) if isinstance(target, ast.Starred) else []

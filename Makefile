@@ -46,9 +46,9 @@ demo: $(READY) ## train both twins side by side; or TEXT="3rd of March 2021": tr
 demo-full: $(READY) ## the same with every written form, wareki included: a longer run
 	@$(PY) -m parity_tests.demo --full $${DEMO_TEXT:+-- "$$DEMO_TEXT"}
 
-# One thread for each process, since there is one process for each core.
-test test-long coverage: export OMP_NUM_THREADS = 1
-test test-long coverage: export OPENBLAS_NUM_THREADS = 1
+# One thread for each process: the tests run one process for each core, and the demo's matrices are too small for two.
+demo demo-full test test-long coverage: export OMP_NUM_THREADS = 1
+demo demo-full test test-long coverage: export OPENBLAS_NUM_THREADS = 1
 test test-long coverage: export MKL_NUM_THREADS = 1
 test test-long coverage: export VECLIB_MAXIMUM_THREADS = 1
 

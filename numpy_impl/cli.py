@@ -15,7 +15,7 @@ from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, Trainer
 
 # Sizes that learn these tasks on a laptop in minutes; "base" and "big" are the paper's.
-SMALL = {"d_model": 64, "num_heads": 4, "num_encoder_layers": 2, "num_decoder_layers": 2, "d_ff": 256, "dropout": 0.0,
+SMALL = {"d_model": 64, "num_heads": 4, "num_encoder_layers": 2, "num_decoder_layers": 2, "d_ff": 128, "dropout": 0.0,
          "norm_first": True, "max_length": 128}
 CONFIGS = {"small": SMALL, **PRESETS}
 
@@ -27,7 +27,8 @@ Train a Transformer ({twin}), evaluate it, translate with it.
   python -m {package} translate runs/dates "3rd of March 2021" "3. März 2021"
 
 Both twins (python -m numpy_impl, python -m torch_impl) take the same arguments, read each other's checkpoints and, in
-float64, give the same results."""
+float64, give the same results. They use one thread; OMP_NUM_THREADS=2 in the environment gives them two, which pays
+for models as wide as the paper's."""
 
 
 def main(twin, package, arguments=None):
@@ -69,6 +70,7 @@ def make_parser(package):
 
 
 def add_train(verbs):
+    """The verb `train` and its options."""
     parser = verbs.add_parser(
         "train", help="train a model, or go on with a run that was stopped",
         description="Train a model on a task. If the directory holds a checkpoint of the same run, training goes on "
@@ -99,7 +101,9 @@ SETTINGS_HELP = {
     "steps": "optimizer steps", "batch_size": "examples a step",
     "micro_batches": "parts in which a batch is computed, to save memory",
     "seed": "of initial weights, batches and dropout", "dtype": "float64 or float32",
-    "optimizer": "adamw, adam or sgd", "adam_eps": "gradients below it make small steps; 1e-9 in the paper",
+    "optimizer": "adamw, adam or sgd", "adam_beta1": "how long Adam remembers gradients; 0.9 in the paper",
+    "adam_beta2": "and their squares; 0.98 in the paper",
+    "adam_eps": "gradients below it make small steps; 1e-9 in the paper",
     "schedule": "noam, cosine or linear, each with warm-up",
     "learning_rate": "its peak; 'paper' with noam: as in the paper", "warmup": "steps until the peak",
     "weight_decay": "of matrices",
@@ -110,6 +114,7 @@ SETTINGS_HELP = {
 
 
 def option(name):
+    """The option of a setting: --batch-size of batch_size."""
     return "--" + name.replace("_", "-")
 
 
@@ -124,6 +129,7 @@ def rate(text):
 
 
 def add_evaluate(verbs):
+    """The verb `evaluate` and its options."""
     parser = verbs.add_parser(
         "evaluate", help="measure loss and exact match on a split",
         description="Measure the loss (a mean over target symbols, without label smoothing) and the part of exactly "
@@ -137,6 +143,7 @@ def add_evaluate(verbs):
 
 
 def add_translate(verbs):
+    """The verb `translate` and its options."""
     parser = verbs.add_parser(
         "translate", help="translate texts",
         description="Translate each TEXT, or each line of standard input. With a beam, each translation comes with its "
@@ -149,11 +156,13 @@ def add_translate(verbs):
 
 
 def add_beam(parser):
+    """The options of beam search."""
     parser.add_argument("--beam", type=int, default=1, metavar="K", help="its size; 1 is greedy (default: %(default)s)")
     parser.add_argument("--alpha", type=float, default=0.6, help="of the beam's length penalty (default: %(default)s)")
 
 
 def train(twin, options):
+    """Run the verb `train`."""
     task = make_task(options.task)
     size = len(task.vocabulary)
     changes = {field.name: getattr(options, field.name) for field in dataclasses.fields(TransformerConfig)
@@ -170,6 +179,7 @@ def train(twin, options):
 
 
 def evaluate(twin, options):
+    """Run the verb `evaluate`."""
     hyperparameters.not_negative("show_wrong", options.show_wrong)
     trainer = load(twin, options.checkpoint)
     evaluation = trainer.evaluate(options.split, options.limit, beam_size=options.beam, alpha=options.alpha)
@@ -179,6 +189,7 @@ def evaluate(twin, options):
 
 
 def translate_texts(twin, options):
+    """Run the verb `translate`."""
     trainer = load(twin, options.checkpoint)
     texts = options.text or [line.rstrip("\n") for line in sys.stdin]
     if not texts:

@@ -14,22 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import numpy_impl.twin
-import torch_impl.twin
 from numpy_impl.inference.translation import translate
 from numpy_impl.models.config import TransformerConfig
 from numpy_impl.text.tasks import make_task
 from numpy_impl.training.checkpoint import CheckpointError
 from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, Trainer
-from parity_tests import figures
-from parity_tests.harness.judge import error_in_eps
+from parity_tests import figures, side_by_side
+from parity_tests.side_by_side import TWINS
 
-TWINS = {"numpy": numpy_impl.twin, "torch": torch_impl.twin}
 EXAMPLES = ("3rd of March 2021", "<en_us>3/4/2021", "samedi 14 juillet 1990", "Mi., 1. Jan. 2025", "2024年2月29日(木)")
-# Softmax does not change when all scores of a row move together, and a key's bias moves them so: its gradient is 0 by
-# analysis, and what either twin computes there is rounding alone.
-ZERO_GRADIENT = "key_projection.bias"
 
 HEADINGS = f"""{'':>6} {'loss':>13} {'loss':>14} {'largest difference':>20} {'of gradients,':>15} {'at equal':>11}
 {'step':>6} {'NumPy':>14} {'PyTorch':>14} {'of parameters':>18} {'as they run':>16} {'weights':>11}"""
@@ -38,24 +32,26 @@ ROW = ("{step:>6} {numpy_loss:>14.10f} {torch_loss:>14.10f} {parameter_differenc
 
 
 def main(arguments=None):
-    """Run the demo. Returns the exit status: 0, or 2 for a text that can't be read."""
+    """Run the demo. Returns the exit status: 0, or 2 for bad input, such as a text that can't be read."""
     options = parse(arguments)
     torch.set_num_threads(1)    # at these sizes a second thread costs more than it gains
-    task = make_task("dates-full" if options.full else "dates")
     try:
-        texts = [text for text in options.text if text.strip()]
-        for text in texts:
-            task.encode_source(text)    # a text that can't be read should not cost a training run
-    except ValueError as error:
+        run(options)
+    except (ValueError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
-    trainers, history = finished(task, options)
-    if trainers is None:
-        trainers, history = train(task, options)
+    return 0
+
+
+def run(options):
+    task = make_task("dates-full" if options.full else "dates")
+    texts = [text for text in options.text if text.strip()]
+    for text in texts:
+        task.encode_source(text)    # a text that can't be read should not cost a training run
+    trainers, history = finished(task, options) or train(task, options)
     evaluate(trainers)
     show_translations(trainers, texts or EXAMPLES)
     draw(trainers, history, (texts or EXAMPLES)[0], options.output)
-    return 0
 
 
 def parse(arguments):
@@ -64,9 +60,10 @@ def parse(arguments):
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="(default: runs/demo, or runs/demo-full)")
     parser.add_argument("--full", action="store_true", help="all forms, wareki and ISO to Japanese included: longer")
     parser.add_argument("--dtype", default="float64", choices=("float64", "float32"), help="(default: %(default)s)")
-    parser.add_argument("--steps", type=int, help="optimizer steps (default: 800; 6000 with --full)")
+    parser.add_argument("--steps", type=int, help="optimizer steps (default: 1100; 6000 with --full)")
     options = parser.parse_args(arguments)
-    options.steps = options.steps or (6000 if options.full else 800)
+    if options.steps is None:
+        options.steps = 6000 if options.full else 1100
     options.output = options.output or Path("runs") / ("demo-full" if options.full else "demo")
     return options
 
@@ -75,23 +72,27 @@ def choices(task, options):
     """The model's sizes and the settings of the demo."""
     size = len(task.vocabulary)
     config = TransformerConfig(size, size, d_model=64, num_heads=4, num_encoder_layers=2, num_decoder_layers=2,
-                               d_ff=256, dropout=0.0, norm_first=True, max_length=64)
+                               d_ff=128, dropout=0.0, norm_first=True, max_length=64)
+    # Such betas and eps, and norm_first, train as well as the paper's choices and amplify rounding far less.
     settings = TrainingSettings(steps=options.steps, batch_size=64, seed=0, dtype=options.dtype, schedule="cosine",
-                                learning_rate=2e-3, warmup=100)
+                                learning_rate=2e-3, warmup=100, adam_beta1=0.95, adam_beta2=0.99, adam_eps=1e-5)
     return config, settings
 
 
 def finished(task, options):
-    """The trainers and the history of a finished run with the same choices, or (None, None)."""
-    config, settings = choices(task, options)
+    """The trainers and the history of a finished run with the same choices; None if there is none."""
+    if not any((options.output / name / CHECKPOINT).exists() for name in TWINS):
+        return None
     try:
-        trainers = {name: Trainer.load(twin, options.output / name / CHECKPOINT) for name, twin in TWINS.items()}
+        trainers = load(options)
         history = [json.loads(line) for line in (options.output / "history.jsonl").read_text().splitlines()]
-    except (CheckpointError, OSError, ValueError):
-        return None, None
-    asked = Trainer(TWINS["numpy"], task, config, settings).choices()
-    if any(trainer.choices() != asked or trainer.step != settings.steps for trainer in trainers.values()):
-        return None, None
+    except (CheckpointError, OSError, ValueError) as error:
+        print(f"Training anew, since the run in {options.output} can't be used again: {error}\n")
+        return None
+    asked = Trainer(TWINS["numpy"], task, *choices(task, options)).choices()
+    if any(trainer.choices() != asked or trainer.step != options.steps for trainer in trainers.values()):
+        print(f"Training anew, since the run in {options.output} was made with other choices.\n")
+        return None
     print(f"Using the finished run in {options.output}.\n")
     return trainers, history
 
@@ -100,61 +101,29 @@ def finished(task, options):
 
 
 def train(task, options):
-    """Train both twins in step. Prints a table, saves checkpoints. Returns the trainers and the history's rows."""
+    """Train both twins in step. Prints a table, saves checkpoints and history. Returns the trainers and the history."""
     config, settings = choices(task, options)
-    trainers = {name: Trainer(twin, task, config, settings, options.output / name) for name, twin in TWINS.items()}
-    print(f"Two Transformers of {trainers['numpy'].model.num_parameters()} parameters learn to translate dates, "
-          f"in {settings.dtype}:\none by hand in NumPy, one in PyTorch with autograd. Same seed, same batches.\n")
-    print(HEADINGS)
+    print(f"Two Transformers learn to translate dates, in {settings.dtype}: one by hand in NumPy, one in PyTorch with "
+          f"autograd.\nSame seed, same batches.\n\n{HEADINGS}")
     history, began = [], time.perf_counter()
-    while trainers["numpy"].step < settings.steps:
-        step = trainers["numpy"].step + 1
-        history.append(train_step(trainers, compare_at_equal_weights=step in (1, 10) or step % 50 == 0))
-        if "gradient_difference_at_equal_weights" in history[-1]:
-            print(ROW.format(**history[-1]), flush=True)
-    for trainer in trainers.values():
-        trainer.save()
+    for row in side_by_side.train(task, config, settings, options.output, is_printed):
+        history.append(row)
+        if is_printed(row["step"]):
+            print(ROW.format(**row), flush=True)
     (options.output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
     seconds = {name: np.median([row[f"{name}_seconds"] for row in history]) for name in TWINS}
     print(f"\n{time.perf_counter() - began:.0f} s; a step took {seconds['numpy'] * 1e3:.0f} ms in NumPy, "
           f"{seconds['torch'] * 1e3:.0f} ms in PyTorch (medians).")
-    return trainers, history
+    return load(options), history
 
 
-def train_step(trainers, compare_at_equal_weights):
-    """One step of both twins. Returns a row of the history.
-
-    compare_at_equal_weights: also compute the gradients of a torch model that has NumPy's weights of this very step.
-    Two runs drift apart, since training amplifies every rounding; the gradients at equal weights do not.
-    """
-    row = {}
-    probe = torch_copy(trainers["numpy"]) if compare_at_equal_weights else None
-    for name, trainer in trainers.items():
-        began = time.perf_counter()
-        record = trainer.train_step()
-        row |= {"step": record["step"], f"{name}_loss": record["loss"], f"{name}_seconds": time.perf_counter() - began}
-    ours, theirs = (dict(trainer.model.named_parameters()) for trainer in trainers.values())
-    row["parameter_difference"] = max(float(np.abs(ours[path].data - theirs[path].detach().numpy()).max())
-                                      for path in ours)
-    row["gradient_difference"] = gradient_difference(ours, theirs)
-    if probe:
-        probe.train_step()
-        row["gradient_difference_at_equal_weights"] = gradient_difference(ours, dict(probe.model.named_parameters()))
-    return row
+def is_printed(step):
+    return step in (1, 10) or step % 50 == 0
 
 
-def torch_copy(trainer):
-    """A torch trainer at the same step, with the weights of a NumPy one."""
-    copy = Trainer(torch_impl.twin, trainer.task, trainer.config, trainer.settings)
-    copy.step = trainer.step
-    copy.model.load_state_dict({path: torch.tensor(array) for path, array in trainer.model.state_dict().items()})
-    return copy
-
-
-def gradient_difference(ours, theirs):
-    """The largest error of any gradient, relative to the largest number in it, in eps. Both are {path: parameter}."""
-    return max(error_in_eps(ours[path].grad, theirs[path].grad.numpy()) for path in ours
-               if not path.endswith(ZERO_GRADIENT))
+def load(options):
+    """The Trainers of a finished run, {twin: Trainer}."""
+    return {name: Trainer.load(twin, options.output / name / CHECKPOINT) for name, twin in TWINS.items()}
 
 
 # Results

@@ -7,10 +7,11 @@ from numpy_impl.inference.translation import translate
 from numpy_impl.text.batches import pad
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt    # noqa: E402  (the backend comes first)
+from matplotlib import font_manager    # noqa: E402  (the backend comes first)
+from matplotlib import pyplot as plt    # noqa: E402
 
-# CLDR's Japanese dates need a font with Japanese letters; the first of these that is installed is used.
-FONTS = ["DejaVu Sans", "Noto Sans CJK JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "Hiragino Sans", "Yu Gothic"]
+# matplotlib brings the first; Japanese dates need one of the others.
+FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "Hiragino Sans", "Yu Gothic")
 
 
 def losses(history, path):
@@ -27,16 +28,21 @@ def losses(history, path):
 def differences(history, dtype, path):
     """Save how far the twins are apart at each step. Returns the path."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    steps = [row["step"] for row in history]
     eps = np.finfo(dtype).eps
-    apart = {"loss": [abs(row["numpy_loss"] - row["torch_loss"]) for row in history],
-             "any parameter": [row["parameter_difference"] for row in history],
-             "any gradient, relative": [row["gradient_difference"] * eps for row in history]}
-    for name, values in apart.items():
-        axes.plot(steps, np.maximum(values, eps / 100), linewidth=1, label=name)
+    steps = np.array([row["step"] for row in history])
+    losses_apart = np.array([abs(row["numpy_loss"] - row["torch_loss"]) for row in history])
+    unequal = losses_apart > 0    # a logarithmic axis has no place for 0
+    probed = [row for row in history if "gradient_difference_at_equal_weights" in row]
+    axes.plot(steps, [row["gradient_difference"] * eps for row in history], linewidth=1, color="tab:green",
+              label="any gradient (relative)")
+    axes.plot(steps, [row["parameter_difference"] for row in history], linewidth=1, color="tab:orange",
+              label="any parameter")
+    axes.plot(steps[unequal], losses_apart[unequal], ".", markersize=2, color="tab:blue", label="loss")
+    axes.plot([row["step"] for row in probed], [row["gradient_difference_at_equal_weights"] * eps for row in probed],
+              "o", markersize=4, color="black", label="any gradient at equal weights (relative)")
     axes.axhline(eps, color="gray", linestyle=":", label=f"eps of {dtype}")
     axes.set(yscale="log", xlabel="step", ylabel="largest difference", title="NumPy and PyTorch after the same steps")
-    axes.legend()
+    axes.legend(fontsize=8)
     return save(figure, path)
 
 
@@ -57,7 +63,7 @@ def cross_attention(trainer, text, path):
     size = (1 + 0.14 * len(columns) * heads, 1 + 0.26 * len(rows) * len(layers))
     figure, grid = plt.subplots(len(layers), heads, figsize=size, squeeze=False, sharex=True, sharey=True,
                                 layout="constrained")
-    with plt.rc_context({"font.family": FONTS}):
+    with plt.rc_context({"font.family": installed_fonts()}):
         for index, layer in enumerate(layers):
             for head, axes in enumerate(grid[index]):
                 weights = trainer.twin.to_numpy(layer.kept_weights)[0, head]
@@ -71,9 +77,21 @@ def cross_attention(trainer, text, path):
 
 
 def symbols(vocabulary, ids):
-    """What to write at an axis for each id."""
+    """What to write at an axis for each id; a character that no installed font has becomes its code, as in U+5E74."""
+    fonts = [font_manager.get_font(font_manager.findfont(name)) for name in installed_fonts()]
     names = {vocabulary.EOS: "end", vocabulary.encode(" ")[0]: "␣"}
-    return [names.get(i, vocabulary.symbols[i]) for i in ids]
+    return [names.get(i) or drawable(vocabulary.symbols[i], fonts) for i in ids]
+
+
+def drawable(symbol, fonts):
+    """`symbol`, or its code if it is one character that no font has."""
+    known = len(symbol) > 1 or any(font.get_char_index(ord(symbol)) for font in fonts)
+    return symbol if known else f"U+{ord(symbol):04X}"
+
+
+def installed_fonts():
+    """The names of those FONTS that are installed."""
+    return [name for name in FONTS if name in font_manager.get_font_names()]
 
 
 def save(figure, path):

@@ -44,7 +44,7 @@ def test_oracles(case):
 
 @pytest.mark.parametrize("name, options", [
     ("cross_entropy", {}),
-    ("cross_entropy with smoothing", {"label_smoothing": 0.1}),
+    ("cross_entropy with smoothing", {"label_smoothing": 0.1, "ignore_index": -1}),
     ("CrossEntropyLoss", {}),
     ("CrossEntropyLoss with padding", {"label_smoothing": 0.1, "ignore_index": 0}),
     ("CrossEntropyLoss of rows", {"label_smoothing": 0.3}),

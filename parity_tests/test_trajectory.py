@@ -89,9 +89,9 @@ def without_the_constant_of_clipping(monkeypatch):
 
 
 def with_decay_of_biases_too(monkeypatch):
-    correct = numpy_impl.training.optimizers.adamw_update
-    monkeypatch.setattr(numpy_impl.training.optimizers, "adamw_update",
-                        lambda *arguments: correct(*arguments[:-1], 0.05))
+    correct = numpy_impl.training.optimizers.AdamW.update
+    monkeypatch.setattr(numpy_impl.training.optimizers.AdamW, "update",
+                        lambda self, data, gradient, m, v, weight_decay: correct(self, data, gradient, m, v, 0.05))
 
 
 @pytest.mark.parametrize("plant", [without_bias_correction, with_the_same_masks_at_each_step,
@@ -136,7 +136,7 @@ def test_float32_runs_part_slowly(record_property):
     """Free-running, rounding is amplified from step to step: close at first, finite always."""
     ours, theirs = steps([small_trainer(twin, dtype="float32", steps=120) for twin in ("numpy", "torch")], 120)
     apart = [difference([one], [other]) for one, other in zip(ours, theirs)]
-    record_property("largest difference of the losses", max(apart))
+    record_property("largest difference of the losses", float(max(apart)))
     assert max(apart[:10]) <= 1e-5
     assert all(math.isfinite(record[name]) for records in (ours, theirs) for record in records
                for name in ("loss", "gradient_norm"))

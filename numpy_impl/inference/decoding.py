@@ -45,8 +45,8 @@ def beam_search(model, source_ids, *, begin, end, max_length, beam_size=4, alpha
     A finished beam stays and competes with the open ones by score; the search ends when all are finished.
     model: a Transformer in evaluation mode. source_ids: (B, Ts). begin, end: ids of these symbols. max_length: the most
     symbols to write, the end symbol included. alpha: of the length penalty, 0 for none.
-    Returns for each of the B sources a list of its n_best Hypotheses, the best first. Errors: ValueError for a model in
-    training mode, or n_best above beam_size.
+    Returns for each of the B sources a list of its n_best Hypotheses, the best first (fewer where fewer targets exist).
+    Errors: ValueError for a model in training mode, or n_best above beam_size.
     Source: Wu et al. (2016), "Google's Neural Machine Translation System", sec. 7.
     """
     checks.decoding(model, max_length)
@@ -65,15 +65,15 @@ def beam_search(model, source_ids, *, begin, end, max_length, beam_size=4, alpha
         stay = np.full(vocabulary_size, -np.inf, memory.dtype)   # (V,): a finished beam goes on with padding, for free
         stay[padding] = 0
         for _ in range(max_length):
-            step = next_log_probabilities(model, ids.reshape(batch * beam_size, -1), memory, source_mask,
+            step = next_log_probabilities(model, ids.reshape(batch * beam_size, ids.shape[-1]), memory, source_mask,
                                           [padding, begin]).reshape(batch, beam_size, vocabulary_size)
             step = np.where(finished[:, :, None], stay, step)                                # (B, K, V)
             candidates = log_probability[:, :, None] + step                                  # (B, K, V)
             lengths = length + ~finished                                                     # (B, K)
             scores = candidates / length_penalty(lengths, alpha)[:, :, None]                 # (B, K, V)
-            best = np.argsort(-scores.reshape(batch, -1), axis=-1, kind="stable")[:, :beam_size]
+            best = np.argsort(-scores.reshape(batch, beam_size * vocabulary_size), kind="stable")[:, :beam_size]
             beam, symbol = np.divmod(best, vocabulary_size)                                  # (B, K) each
-            log_probability = np.take_along_axis(candidates.reshape(batch, -1), best, axis=-1)
+            log_probability = np.take_along_axis(candidates.reshape(batch, beam_size * vocabulary_size), best, axis=-1)
             length = np.take_along_axis(lengths, beam, axis=-1)
             finished = np.take_along_axis(finished, beam, axis=-1) | (symbol == end)
             beginnings = np.take_along_axis(ids, beam[:, :, None], axis=1)                   # (B, K, 1 + t)

@@ -1,5 +1,6 @@
 """What beam search finds, for both twins."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -26,8 +27,12 @@ def length_penalty(length, alpha):
 
 
 def make_hypotheses(ids, log_probability, scores, finished, *, end, padding, n_best):
-    """The first n_best Hypotheses of each source, from lists of K rows for each source."""
+    """The first n_best Hypotheses of each source, from lists of K rows for each source, the best first.
+
+    There are fewer where fewer targets exist: the other beams have the log-probability -inf.
+    """
     def one(symbols, *rest):
         return Hypothesis([symbol for symbol in symbols if symbol not in (end, padding)], *rest)
 
-    return [[one(*row) for row in zip(*rows)][:n_best] for rows in zip(ids, log_probability, scores, finished)]
+    found = [[one(*row) for row in zip(*rows)] for rows in zip(ids, log_probability, scores, finished)]
+    return [[best for best in hypotheses[:n_best] if best.log_probability > -math.inf] for hypotheses in found]

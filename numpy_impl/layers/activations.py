@@ -261,7 +261,7 @@ class Tanh(Module):
 
 
 def activation(name):
-    """A new activation module: "relu", "gelu" (with erf), "gelu_tanh", "silu", "sigmoid" or "tanh"; else ValueError."""
+    """A new module by name: "relu", "gelu" (with erf), "gelu_tanh", "silu", "sigmoid" or "tanh"; else ValueError."""
     checks.choice("activation", name, ("relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"))
     if name == "gelu":
         return GELU("none")

@@ -82,8 +82,9 @@ def scaled_dot_product_attention_lean_backward(d_output, cache):
 
 
 def split_heads(x, num_heads):
-    """Cut each token's features into heads: (B, T, H * Dh) to (B, H, T, Dh). Returns the heads and the cache.
+    """Cut each token's features into heads: x (B, T, H * Dh) to (B, H, T, Dh), where H is num_heads.
 
+    Returns the heads and the cache.
     A plain reshape to (B, H, T, Dh) would mix tokens: the features of one token lie side by side in x.
     """
     batch, length, width = x.shape

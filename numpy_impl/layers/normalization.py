@@ -166,7 +166,7 @@ class RMSNorm(Module):
 def batch_norm(x, gamma, beta, mean, variance, eps):
     """Shift and scale each feature by the given statistics (evaluation mode), then by the trained gamma and beta.
 
-    x: (..., D). gamma, beta, mean, variance: (D,). Returns y: (..., D) and the cache.
+    x: (..., D). gamma, beta, mean, variance: (D,). eps: keeps the root away from 0. Returns y: (..., D) and the cache.
     Source: Ioffe and Szegedy (2015), "Batch Normalization", algorithm 2.
     """
     std = np.sqrt(variance + eps)                                # (D,)
@@ -194,7 +194,8 @@ def batch_norm_backward(d_y, cache):
 def batch_norm_training(x, gamma, beta, eps):
     """Shift and scale each feature to mean 0 and variance 1 over all rows, then by the trained gamma and beta.
 
-    x: (..., D). gamma, beta: (D,). Returns y: (..., D), the batch's mean and biased variance (D,), and the cache.
+    x: (..., D). gamma, beta: (D,). eps: keeps the root away from 0.
+    Returns y: (..., D), the batch's mean and biased variance (D,), and the cache.
     Source: Ioffe and Szegedy (2015), "Batch Normalization", algorithm 1.
     """
     rows = x.reshape(-1, x.shape[-1])                            # (N, D)

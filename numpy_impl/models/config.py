@@ -35,9 +35,11 @@ class TransformerConfig:
             checks.positive_int(name, getattr(self, name))
         checks.heads(self.d_model, self.num_heads, self.num_heads)
         checks.probability("dropout", self.dropout)
-        if not 0 <= self.padding_idx < self.source_vocabulary_size:
-            raise ValueError(f"padding_idx is {self.padding_idx}, must be an id of the source vocabulary, "
-                             f"below {self.source_vocabulary_size}")
+        for name in ("source", "target"):
+            size = getattr(self, f"{name}_vocabulary_size")
+            if not 0 <= self.padding_idx < size:
+                raise ValueError(f"padding_idx is {self.padding_idx}, must be an id of the {name} vocabulary, "
+                                 f"below {size}")
         if self.tie_weights and self.source_vocabulary_size != self.target_vocabulary_size:
             raise ValueError(f"target_vocabulary_size is {self.target_vocabulary_size}, must be "
                              f"{self.source_vocabulary_size} as source_vocabulary_size, since tie_weights is on")

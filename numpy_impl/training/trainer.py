@@ -163,8 +163,7 @@ def make_optimizer(twin, model, settings):
     if settings.optimizer == "sgd":
         return twin.SGD(groups, lr=0.0, momentum=0.9)
     optimizer = {"adam": twin.Adam, "adamw": twin.AdamW}[settings.optimizer]
-    # The betas of Vaswani et al. (2017), sec. 5.3.
-    return optimizer(groups, lr=0.0, betas=(0.9, 0.98), eps=settings.adam_eps)
+    return optimizer(groups, lr=0.0, betas=(settings.adam_beta1, settings.adam_beta2), eps=settings.adam_eps)
 
 
 def micro_batches(batch, count):

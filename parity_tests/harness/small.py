@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ZERO_GRADIENT = "key_projection.bias"
 
 SIZES = {"d_model": 16, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "d_ff": 32, "dropout": 0.1}
-SETTINGS = {"steps": 40, "batch_size": 16, "dtype": "float64", "schedule": "noam", "learning_rate": 6e-3, "warmup": 10,
+SETTINGS = {"steps": 40, "batch_size": 16, "dtype": "float64", "adam_beta1": 0.9, "adam_beta2": 0.98,
+            "adam_eps": 1e-9, "schedule": "noam", "learning_rate": 6e-3, "warmup": 10,
             "weight_decay": 0.05, "max_norm": 0.7, "label_smoothing": 0.1, "checkpoint_every": 10,
             "evaluate_every": 20, "evaluation_examples": 10}
 

@@ -37,7 +37,7 @@ def scaled_dot_product_attention(query, key, value, mask=None, keep=None, p=0.0)
 
 
 def split_heads(x, num_heads):
-    """Cut each token's features into heads: (B, T, H * Dh) to (B, H, T, Dh).
+    """Cut each token's features into heads: x (B, T, H * Dh) to (B, H, T, Dh), where H is num_heads.
 
     A plain reshape to (B, H, T, Dh) would mix tokens: the features of one token lie side by side in x.
     """

@@ -90,7 +90,7 @@ class RMSNorm(Module):
 def batch_norm(x, gamma, beta, mean, variance, eps):
     """Shift and scale each feature by the given statistics (evaluation mode), then by the trained gamma and beta.
 
-    x: (..., D). gamma, beta, mean, variance: (D,). Returns y: (..., D).
+    x: (..., D). gamma, beta, mean, variance: (D,). eps: keeps the root away from 0. Returns y: (..., D).
     Source: Ioffe and Szegedy (2015), "Batch Normalization", algorithm 2.
     """
     std = torch.sqrt(variance + eps)                             # (D,)
@@ -103,7 +103,8 @@ def batch_norm(x, gamma, beta, mean, variance, eps):
 def batch_norm_training(x, gamma, beta, eps):
     """Shift and scale each feature to mean 0 and variance 1 over all rows, then by the trained gamma and beta.
 
-    x: (..., D). gamma, beta: (D,). Returns y: (..., D) and the batch's mean and biased variance (D,).
+    x: (..., D). gamma, beta: (D,). eps: keeps the root away from 0.
+    Returns y: (..., D) and the batch's mean and biased variance (D,).
     Source: Ioffe and Szegedy (2015), "Batch Normalization", algorithm 1.
     """
     rows = x.reshape(-1, x.shape[-1])                            # (N, D)

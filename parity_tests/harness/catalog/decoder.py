@@ -4,7 +4,7 @@ import numpy as np
 
 from parity_tests.harness.cases import Case
 from parity_tests.harness.catalog.attention import ZERO_GRADIENTS, normal
-from parity_tests.harness.catalog.encoder import OMITTED, PADDING, SIZES, draw_gammas
+from parity_tests.harness.catalog.encoder import OMITTED, PADDING, SIZES, draw_vectors
 from parity_tests.harness.catalog.residual import PLACEMENTS
 from parity_tests.harness.judge import MODEL_BOUND
 
@@ -22,7 +22,7 @@ def layer(name, mask=CAUSAL, memory_mask=PADDING, *, norm_first=False, dropout=0
     def build(twin, dtype, rng):
         return twin.models.decoder.DecoderLayer(*SIZES, dropout, activation, norm_first, rng=rng, dtype=dtype)
     return Case(f"decoder: DecoderLayer, {name}", build, decoded(mask, memory_mask), bound=MODEL_BOUND,
-                prepare=draw_gammas, zero_gradients=ZERO_GRADIENTS, omitted=OMITTED)
+                prepare=draw_vectors, zero_gradients=ZERO_GRADIENTS, omitted=OMITTED)
 
 
 def stack(name, *, norm_first=False, dropout=0.0, num_layers=2):
@@ -30,7 +30,7 @@ def stack(name, *, norm_first=False, dropout=0.0, num_layers=2):
     def build(twin, dtype, rng):
         return twin.models.decoder.Decoder(num_layers, *SIZES, dropout, "relu", norm_first, rng=rng, dtype=dtype)
     return Case(f"decoder: Decoder, {name}", build, decoded(CAUSAL, PADDING), bound=MODEL_BOUND,
-                prepare=draw_gammas, zero_gradients=ZERO_GRADIENTS, omitted=OMITTED)
+                prepare=draw_vectors, zero_gradients=ZERO_GRADIENTS, omitted=OMITTED)
 
 
 CASES = [

@@ -20,18 +20,24 @@ def encoded(mask):
     return lambda rng, dtype: {**normal(rng, dtype, x=(3, 4, 8)), "mask": mask}
 
 
-def draw_gammas(module, rng):
-    """Gammas near 1: with those near 0, or of both signs, rounding errors grow from layer to layer."""
+def draw_vectors(module, rng):
+    """Gammas near 1, betas and biases near 0.
+
+    Large common offsets make all tokens alike; then the gradient of a query is a difference of almost equal numbers,
+    and rounding errors grow from layer to layer.
+    """
     for path, parameter in module.named_parameters():
         if path.endswith("gamma"):
             parameter.data[...] = rng.uniform(0.5, 1.5, parameter.shape)
+        elif path.endswith(("beta", "bias")):
+            parameter.data[...] = 0.2 * rng.standard_normal(parameter.shape)
 
 
 def layer(name, mask=PADDING, *, norm_first=False, dropout=0.0, activation="relu"):
     """A case of `EncoderLayer`."""
     def build(twin, dtype, rng):
         return twin.models.encoder.EncoderLayer(*SIZES, dropout, activation, norm_first, rng=rng, dtype=dtype)
-    return Case(f"encoder: EncoderLayer, {name}", build, encoded(mask), bound=MODEL_BOUND, prepare=draw_gammas,
+    return Case(f"encoder: EncoderLayer, {name}", build, encoded(mask), bound=MODEL_BOUND, prepare=draw_vectors,
                 zero_gradients=ZERO_GRADIENTS,
                 omitted={**OMITTED, **(GELU_OMITTED if activation == "gelu_tanh" else {})})
 
@@ -40,7 +46,7 @@ def stack(name, *, norm_first=False, dropout=0.0, num_layers=2):
     """A case of `Encoder`."""
     def build(twin, dtype, rng):
         return twin.models.encoder.Encoder(num_layers, *SIZES, dropout, "relu", norm_first, rng=rng, dtype=dtype)
-    return Case(f"encoder: Encoder, {name}", build, encoded(PADDING), bound=MODEL_BOUND, prepare=draw_gammas,
+    return Case(f"encoder: Encoder, {name}", build, encoded(PADDING), bound=MODEL_BOUND, prepare=draw_vectors,
                 zero_gradients=ZERO_GRADIENTS, omitted=OMITTED)
 
 

@@ -22,26 +22,25 @@ def predictions(*shape, ignore_index):
     return inputs
 
 
-def function(name, ignore_index=-100, label_smoothing=0.0, target_count=None):
-    """A case of `cross_entropy`."""
+def function(name, **options):
+    """A case of `cross_entropy`, with its defaults where `options` has nothing."""
     def inputs(rng, dtype):
-        return {**predictions(2, 5, ignore_index=ignore_index)(rng, dtype), "ignore_index": ignore_index,
-                "label_smoothing": label_smoothing, "target_count": target_count}
+        drawn = predictions(2, 5, ignore_index=options.get("ignore_index", -100))(rng, dtype)
+        return {**drawn, **options}
     return Case(f"losses: {name}", lambda twin, dtype, rng: twin.layers.losses.cross_entropy, inputs,
-                omitted=SMOOTHED_OMITTED if label_smoothing else OMITTED)
+                omitted=SMOOTHED_OMITTED if "label_smoothing" in options else OMITTED)
 
 
-def module(name, *shape, ignore_index=-100, label_smoothing=0.0):
-    """A case of `CrossEntropyLoss`."""
-    return Case(f"losses: {name}",
-                lambda twin, dtype, rng: twin.layers.losses.CrossEntropyLoss(ignore_index, label_smoothing),
-                predictions(*shape, ignore_index=ignore_index),
-                omitted=SMOOTHED_OMITTED if label_smoothing else OMITTED)
+def module(name, *shape, **options):
+    """A case of `CrossEntropyLoss`, with its defaults where `options` has nothing."""
+    return Case(f"losses: {name}", lambda twin, dtype, rng: twin.layers.losses.CrossEntropyLoss(**options),
+                predictions(*shape, ignore_index=options.get("ignore_index", -100)),
+                omitted=SMOOTHED_OMITTED if "label_smoothing" in options else OMITTED)
 
 
 CASES = [
     function("cross_entropy"),
-    function("cross_entropy with smoothing", label_smoothing=0.1),
+    function("cross_entropy with smoothing", ignore_index=-1, label_smoothing=0.1),
     function("cross_entropy of a part of a batch", ignore_index=0, label_smoothing=0.1, target_count=20),
     module("CrossEntropyLoss", 2, 5),
     module("CrossEntropyLoss with padding", 3, 4, ignore_index=0, label_smoothing=0.1),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy_impl.models.config import TransformerConfig
 from parity_tests.harness.cases import Case
 from parity_tests.harness.catalog.attention import ZERO_GRADIENTS
-from parity_tests.harness.catalog.encoder import OMITTED, draw_gammas
+from parity_tests.harness.catalog.encoder import OMITTED, draw_vectors
 from parity_tests.harness.catalog.losses import SMOOTHED_OMITTED
 from parity_tests.harness.judge import MODEL_BOUND
 
@@ -27,7 +27,7 @@ def model(name, *, training=True, **changes):
     return Case(f"transformer: {name}",
                 lambda twin, dtype, rng: twin.models.transformer.Transformer(config, rng=rng, dtype=dtype),
                 lambda rng, dtype: {"source_ids": SOURCE_IDS, "target_ids": TARGET_IDS},
-                bound=MODEL_BOUND, training=training, prepare=draw_gammas, zero_gradients=ZERO_GRADIENTS,
+                bound=MODEL_BOUND, training=training, prepare=draw_vectors, zero_gradients=ZERO_GRADIENTS,
                 omitted=OMITTED)
 
 

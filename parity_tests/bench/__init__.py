@@ -1,0 +1,1 @@
+"""How fast is the NumPy twin beside PyTorch? `make bench`, or python -m parity_tests.bench step | import."""

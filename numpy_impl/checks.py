@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def parameter_dtype(dtype):
 
 def positive_int(name, value):
     """Raises TypeError unless `value` is an int, ValueError unless it is at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}, must be an int")
     if value < 1:
         raise ValueError(f"{name} is {value}, must be at least 1")
@@ -192,3 +193,10 @@ def length(name, value, max_length):
     """Raises ValueError if the sequences of `name`, of length `value`, are longer than `max_length`."""
     if value > max_length:
         raise ValueError(f"{name} has sequences of length {value}, must be at most max_length, {max_length}")
+
+
+def feed_forward(d_model, d_ff, dropout):
+    """Check the sizes of a feed-forward layer. Raises TypeError or ValueError."""
+    positive_int("d_model", d_model)
+    positive_int("d_ff", d_ff)
+    probability("dropout", dropout)

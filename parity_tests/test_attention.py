@@ -286,7 +286,7 @@ def test_construction_errors_name_the_argument(twin, as_input):
         build(8, 4, 0)
     with pytest.raises(TypeError, match="num_heads is 2.0, must be an int"):
         build(8, 2.0)
-    with pytest.raises(ValueError, match="p is 1.0, must be at least 0 and below 1"):
+    with pytest.raises(ValueError, match="dropout is 1.0, must be at least 0 and below 1"):
         build(8, 2, dropout=1.0)
     with pytest.raises(ValueError, match="dtype is 'int64', must be"):
         build(8, 2, dtype="int64")

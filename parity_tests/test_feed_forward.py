@@ -100,9 +100,9 @@ def test_errors_name_the_argument(layer, twin, as_input):
     build = getattr(twin.layers.feed_forward, layer)
     with pytest.raises(ValueError, match="activation is 'swish', must be one of 'relu', 'gelu'"):
         build(5, 7, "swish")
-    with pytest.raises(ValueError, match="is 0, must be at least 1"):
+    with pytest.raises(ValueError, match="d_ff is 0, must be at least 1"):
         build(5, 0)
-    with pytest.raises(ValueError, match="p is 1, must be at least 0 and below 1"):
+    with pytest.raises(ValueError, match="dropout is 1, must be at least 0 and below 1"):
         build(5, 7, dropout=1)
     with pytest.raises(ValueError, match=r"x has shape \(2, 4\), its last axis must be 5"):
         build(5, 7, dtype="float64")(as_input(np.zeros((2, 4))))

@@ -105,5 +105,5 @@ def test_dropout_is_on_the_sublayer_alone():
 def test_errors():
     layers = NUMPY.layers
     norm = layers.normalization.LayerNorm(8)
-    with pytest.raises(ValueError, match="p is -0.1, must be at least 0"):
+    with pytest.raises(ValueError, match="dropout is -0.1, must be at least 0"):
         layers.residual.ResidualConnection(layers.feed_forward.FeedForward(8, 6), norm, -0.1)

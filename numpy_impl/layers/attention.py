@@ -161,6 +161,7 @@ class MultiHeadAttention(Module):
         super().__init__()
         num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         checks.heads(d_model, num_heads, num_key_value_heads)
+        checks.probability("dropout", dropout)
         rng = np.random.default_rng(rng)
         d_head = d_model // num_heads
         self.d_model = d_model

@@ -1,5 +1,6 @@
 """The residual connection around a sublayer: what the sublayer says is added to its input."""
 
+from numpy_impl import checks
 from numpy_impl.layers.dropout import Dropout
 from numpy_impl.module import Module
 
@@ -19,6 +20,7 @@ class ResidualConnection(Module):
 
     def __init__(self, sublayer, norm, dropout=0.0, norm_first=False):
         super().__init__()
+        checks.probability("dropout", dropout)
         self.sublayer = sublayer
         self.dropout = Dropout(dropout)
         self.norm = norm

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from numpy_impl import checks
 from torch_impl.layers import activations
 from torch_impl.layers.dropout import Dropout
 from torch_impl.layers.linear import Linear
@@ -18,6 +19,7 @@ class FeedForward(Module):
 
     def __init__(self, d_model, d_ff, activation="relu", dropout=0.0, bias=True, *, rng=None, dtype="float32"):
         super().__init__()
+        checks.feed_forward(d_model, d_ff, dropout)
         rng = np.random.default_rng(rng)
         self.up = Linear(d_model, d_ff, bias, rng=rng, dtype=dtype)
         self.activation = activations.activation(activation)
@@ -42,6 +44,7 @@ class GatedFeedForward(Module):
 
     def __init__(self, d_model, d_ff, activation="silu", dropout=0.0, bias=False, *, rng=None, dtype="float32"):
         super().__init__()
+        checks.feed_forward(d_model, d_ff, dropout)
         rng = np.random.default_rng(rng)
         self.gate = Linear(d_model, d_ff, bias, rng=rng, dtype=dtype)
         self.up = Linear(d_model, d_ff, bias, rng=rng, dtype=dtype)

@@ -11,7 +11,7 @@ from numpy_impl.models.config import PRESETS, TransformerConfig
 from numpy_impl.text.splits import SPLITS
 from numpy_impl.text.tasks import TASKS, make_task
 from numpy_impl.training import hyperparameters
-from numpy_impl.training.settings import TrainingSettings
+from numpy_impl.training.settings import DTYPES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, Trainer
 
 # Sizes that learn these tasks on a laptop in minutes; "base" and "big" are the paper's.
@@ -36,7 +36,7 @@ def main(twin, package, arguments=None):
     options = parse(package, arguments)
     try:
         options.command(twin, options)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"{package} {options.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -82,29 +82,37 @@ def add_train(verbs):
     sizes = parser.add_argument_group("sizes of the model", "A preset, and changes to it.")
     sizes.add_argument("--preset", default="small", choices=CONFIGS,
                        help="small learns the tasks in minutes; base and big are the paper's (default: %(default)s)")
-    for name, kind in (("d_model", int), ("num_heads", int), ("num_encoder_layers", int), ("num_decoder_layers", int),
-                       ("d_ff", int), ("dropout", float)):
-        sizes.add_argument(option(name), type=kind, metavar="N")
-    sizes.add_argument("--activation", choices=("relu", "gelu", "gelu_tanh"))
+    for name, (kind, meaning) in SIZES.items():
+        sizes.add_argument(option(name), type=kind, metavar="N" if kind is int else "P", help=meaning)
+    sizes.add_argument("--activation", choices=("relu", "gelu", "gelu_tanh"), help="of the feed-forward layers")
     sizes.add_argument("--norm-first", action=argparse.BooleanOptionalAction,
                        help="normalize before each sublayer instead of after it")
     sizes.add_argument("--tie-weights", action=argparse.BooleanOptionalAction,
                        help="one matrix for both embeddings and the output projection")
     training = parser.add_argument_group("training")
     for field in dataclasses.fields(TrainingSettings):
-        training.add_argument(option(field.name), type=kind_of(field), default=field.default, metavar="VALUE",
+        choices = CHOICES.get(field.name)
+        training.add_argument(option(field.name), type=kind_of(field), default=field.default, choices=choices,
+                              metavar=None if choices else "N" if field.type is int else "X",
                               help=f"{SETTINGS_HELP[field.name]} (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+SIZES = {
+    "d_model": (int, "features of a token"), "num_heads": (int, "attention heads; they divide d_model"),
+    "num_encoder_layers": (int, "layers that read"), "num_decoder_layers": (int, "layers that write"),
+    "d_ff": (int, "features inside the feed-forward layers"),
+    "dropout": (float, "the probability of dropping a value in training, from 0 to below 1"),
+}
+CHOICES = {"dtype": DTYPES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 SETTINGS_HELP = {
     "steps": "optimizer steps", "batch_size": "examples a step",
     "micro_batches": "parts in which a batch is computed, to save memory",
-    "seed": "of initial weights, batches and dropout", "dtype": "float64 or float32",
-    "optimizer": "adamw, adam or sgd", "adam_beta1": "how long Adam remembers gradients; 0.9 in the paper",
+    "seed": "of initial weights, batches and dropout", "dtype": "of all that is computed",
+    "optimizer": "the update rule", "adam_beta1": "how long Adam remembers gradients; 0.9 in the paper",
     "adam_beta2": "and their squares; 0.98 in the paper",
     "adam_eps": "gradients below it make small steps; 1e-9 in the paper",
-    "schedule": "noam, cosine or linear, each with warm-up",
+    "schedule": "how the learning rate falls after the warm-up",
     "learning_rate": "its peak; 'paper' with noam: as in the paper", "warmup": "steps until the peak",
     "weight_decay": "of matrices",
     "max_norm": "at which the gradient is clipped", "label_smoothing": "of the training loss",

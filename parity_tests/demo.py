@@ -32,26 +32,29 @@ ROW = ("{step:>6} {numpy_loss:>14.10f} {torch_loss:>14.10f} {parameter_differenc
 
 
 def main(arguments=None):
-    """Run the demo. Returns the exit status: 0, or 2 for bad input, such as a text that can't be read."""
+    """Run the demo. Returns the exit status: 0, 1 if the twins differ, 2 for bad input (a text that can't be read)."""
     options = parse(arguments)
     torch.set_num_threads(1)    # at these sizes a second thread costs more than it gains
     try:
-        run(options)
+        return 0 if run(options) else 1
     except (ValueError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def run(options):
+    """Train, or use a finished run; evaluate, translate, draw. Returns whether the twins say the same."""
     task = make_task("dates-full" if options.full else "dates")
     texts = [text for text in options.text if text.strip()]
     for text in texts:
         task.encode_source(text)    # a text that can't be read should not cost a training run
-    trainers, history = finished(task, options) or train(task, options)
-    evaluate(trainers)
-    show_translations(trainers, texts or EXAMPLES)
+    found = finished(task, options)
+    trainers, history = found or train(task, options)
+    if not (found and texts):
+        evaluate(trainers)
+    same = show_translations(trainers, texts or EXAMPLES)
     draw(trainers, history, (texts or EXAMPLES)[0], options.output)
+    return same
 
 
 def parse(arguments):
@@ -139,7 +142,7 @@ def evaluate(trainers):
 
 
 def show_translations(trainers, texts):
-    """Print the translations of `texts`, greedily and with a beam, and whether the twins agree."""
+    """Print the translations of `texts`, greedily and with a beam. Returns whether the twins say the same."""
     outputs = {}
     for name, trainer in trainers.items():
         trainer.model.eval()
@@ -152,6 +155,7 @@ def show_translations(trainers, texts):
     same = all(ours[0][0] == theirs[0][0]
                for ways in zip(outputs["numpy"], outputs["torch"]) for ours, theirs in zip(*ways))
     print("The twins say the same." if same else "The twins differ!")
+    return same
 
 
 def draw(trainers, history, text, directory):

@@ -46,6 +46,7 @@ class Runner:
         try:
             result = self._connection.recv()
         except EOFError:
+            self._process.join()
             raise OSError(f"the process that trains ended, with status {self._process.exitcode}") from None
         if isinstance(result, Exception):
             raise result
@@ -134,11 +135,11 @@ def probe_gradients(probe, step, weights):
 
 def differences(ours, theirs):
     """How far two Runners are apart after the same step."""
-    return {"parameter_difference": max(float(np.abs(ours.weights[path] - theirs.weights[path]).max())
-                                        for path in ours.weights),
+    apart = [np.abs(ours.weights[path] - theirs.weights[path]).max() for path in ours.weights]
+    return {"parameter_difference": float(np.max(apart)),    # np.max, since max() would lose a NaN
             "gradient_difference": gradient_difference(ours.gradients, theirs.gradients)}
 
 
 def gradient_difference(ours, theirs):
     """The largest error of any gradient, relative to the largest number in it, in eps. Both are {path: array}."""
-    return max(error_in_eps(ours[path], theirs[path]) for path in ours if not path.endswith(ZERO_GRADIENT))
+    return float(np.max([error_in_eps(ours[path], theirs[path]) for path in ours if not path.endswith(ZERO_GRADIENT)]))

@@ -190,7 +190,6 @@ def test_importing_loads_numpy_alone():
     (["train", "--task", "copy", "--steps", "10"], "warmup is 100, must be below steps, 10, unless schedule is 'noam'"),
     (["train", "--task", "copy", "--micro-batches", "65"], "micro_batches is 65, must be at most batch_size, 64"),
     (["train", "--task", "copy", "--seed", "-1"], "seed is -1, must be an int, at least 0"),
-    (["train", "--task", "copy", "--dtype", "float16"], "dtype is 'float16', must be 'float32' or 'float64'"),
     (["train", "--task", "copy", "--dropout", "1"], "dropout is 1.0, must be at least 0 and below 1"),
     (["train", "--task", "copy", "--learning-rate", "paper"], "learning_rate is None, must be a number unless"),
     (["evaluate", "nowhere"], "nowhere does not exist"),

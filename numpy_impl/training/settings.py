@@ -5,6 +5,11 @@ from dataclasses import asdict, dataclass
 from numpy_impl import checks
 
 
+DTYPES = ("float64", "float32")
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("noam", "cosine", "linear")
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """The choices of a training run; together with the task and the model's sizes they decide every bit of it.
@@ -46,9 +51,9 @@ class TrainingSettings:
             raise ValueError(f"seed is {self.seed!r}, must be an int, at least 0")
         if self.micro_batches > self.batch_size:
             raise ValueError(f"micro_batches is {self.micro_batches}, must be at most batch_size, {self.batch_size}")
-        checks.parameter_dtype(self.dtype)
-        checks.choice("optimizer", self.optimizer, ("adamw", "adam", "sgd"))
-        checks.choice("schedule", self.schedule, ("noam", "cosine", "linear"))
+        checks.choice("dtype", self.dtype, DTYPES)
+        checks.choice("optimizer", self.optimizer, OPTIMIZERS)
+        checks.choice("schedule", self.schedule, SCHEDULES)
         checks.probability("label_smoothing", self.label_smoothing)
         checks.probability("adam_beta1", self.adam_beta1)
         checks.probability("adam_beta2", self.adam_beta2)

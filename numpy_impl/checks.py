@@ -21,18 +21,76 @@ def parameter_dtype(dtype):
     return name
 
 
-def positive_int(name, value):
-    """Raises TypeError unless `value` is an int, ValueError unless it is at least 1."""
+def boolean(name, value):
+    """Raises TypeError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, must be True or False")
+
+
+def integer(name, value):
+    """Raises TypeError unless `value` is an int (a NumPy integer will do)."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}, must be an int")
+
+
+def positive_int(name, value):
+    """Raises TypeError unless `value` is an int, ValueError unless it is at least 1."""
+    integer(name, value)
     if value < 1:
         raise ValueError(f"{name} is {value}, must be at least 1")
 
 
+def index(name, value, size=None):
+    """Raises TypeError unless `value` is an int, ValueError unless it is at least 0 and, with a size, below it."""
+    integer(name, value)
+    if value < 0 or size is not None and value >= size:
+        raise ValueError(f"{name} is {value}, must be {_id_range(size)}")
+
+
+def _id_range(size):
+    return "at least 0" if size is None else f"at least 0 and below {size}"
+
+
+def number(name, value):
+    """Return the real number `value` as a Python float. Raises TypeError for anything else.
+
+    A NumPy scalar would turn float32 arrays into float64 ones; a Python float takes on the array's dtype.
+    """
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, must be a number")
+    return float(value)
+
+
+def not_negative(name, value):
+    """Return `value` as a float, see `number`. Raises ValueError unless it is at least 0 and finite."""
+    result = number(name, value)
+    if not 0 <= result < math.inf:
+        raise ValueError(f"{name} is {value!r}, must be at least 0 and finite")
+    return result
+
+
+def positive(name, value):
+    """Return `value` as a float, see `number`. Raises ValueError unless it is above 0 and finite."""
+    result = number(name, value)
+    if not 0 < result < math.inf:
+        raise ValueError(f"{name} is {value!r}, must be above 0 and finite")
+    return result
+
+
 def probability(name, value):
-    """Raises ValueError unless 0 <= value < 1."""
-    if not 0 <= value < 1:
+    """Return `value` as a float, see `number`. Raises ValueError unless it is at least 0 and below 1."""
+    result = number(name, value)
+    if not 0 <= result < 1:
         raise ValueError(f"{name} is {value!r}, must be at least 0 and below 1")
+    return result
+
+
+def proportion(name, value):
+    """Return `value` as a float, see `number`. Raises ValueError unless it is at least 0 and at most 1."""
+    result = number(name, value)
+    if not 0 <= result <= 1:
+        raise ValueError(f"{name} is {value!r}, must be at least 0 and at most 1")
+    return result
 
 
 def choice(name, value, choices):
@@ -41,15 +99,36 @@ def choice(name, value, choices):
         raise ValueError(f"{name} is {value!r}, must be one of {', '.join(map(repr, choices))}")
 
 
+def activation_name(value):
+    """Raises ValueError unless `value` names an activation, see `activations.activation`."""
+    choice("activation", value, ("relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"))
+
+
 def array(name, value, array_type):
     """Raises TypeError unless `value` is of the twin's array type (np.ndarray or torch.Tensor)."""
     if not isinstance(value, array_type):
-        raise TypeError(f"{name} is a {type(value).__name__}, must be a {array_type.__name__}")
+        wanted = "an ndarray" if array_type is np.ndarray else f"a {array_type.__name__}"
+        raise TypeError(f"{name} is a {type(value).__name__}, must be {wanted}")
+
+
+def gradient(name, value, shape, dtype):
+    """Check the gradient of an output of this shape and dtype. Raises TypeError or ValueError.
+
+    That of a loss, a number, may be a number too.
+    """
+    if shape == () and isinstance(value, numbers.Real):
+        return
+    array(name, value, np.ndarray)
+    if value.shape != shape:
+        raise ValueError(f"{name} has shape {value.shape}, must be {shape}, as the forward's output")
+    if value.dtype != dtype:
+        raise TypeError(f"{name} has dtype {value.dtype}, must be {dtype}, as the forward's output")
 
 
 def activations(name, x, array_type, *, width=None, dtype=None, rank=None):
     """Check the activations `x`: (..., width), usually (B, T, D).
 
+    rank: how many axes x must have, an int or a tuple of those that will do.
     Raises TypeError for another array type or dtype (`dtype`, or any of float32 and float64 where None), and
     ValueError for a wrong rank or width, or a sequence of length 0 (an empty batch is fine).
     """
@@ -57,16 +136,18 @@ def activations(name, x, array_type, *, width=None, dtype=None, rank=None):
     allowed = ("float32", "float64") if dtype is None else (dtype_name(dtype),)
     if dtype_name(x.dtype) not in allowed:
         raise TypeError(f"{name} has dtype {dtype_name(x.dtype)}, must be {' or '.join(allowed)}")
-    if x.ndim < 1 or rank is not None and x.ndim != rank:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}, must have {rank or 'at least 1'} axes")
+    ranks = rank if isinstance(rank, tuple) else (rank,)
+    if x.ndim < 1 or rank is not None and x.ndim not in ranks:
+        wanted = "at least 1" if rank is None else " or ".join(map(str, ranks))
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, must have {wanted} axes")
     if width is not None and x.shape[-1] != width:
         raise ValueError(f"{name} has shape {tuple(x.shape)}, its last axis must be {width}")
     if 0 in x.shape[1:]:
         raise ValueError(f"{name} has shape {tuple(x.shape)}, only its first axis (the batch) may be empty")
 
 
-def ids(name, value, array_type, *, size, rank=None):
-    """Check integer ids: each at least 0 and below `size`.
+def ids(name, value, array_type, *, size=None, rank=None):
+    """Check integer ids: each at least 0 and, with a size, below it.
 
     Raises TypeError for another array type or a dtype other than int32 and int64, ValueError for a wrong rank, an id
     out of range or a sequence of length 0.
@@ -78,9 +159,12 @@ def ids(name, value, array_type, *, size, rank=None):
         raise ValueError(f"{name} has shape {tuple(value.shape)}, must have {rank} axes")
     if 0 in value.shape[1:]:
         raise ValueError(f"{name} has shape {tuple(value.shape)}, only its first axis (the batch) may be empty")
-    if math.prod(value.shape) and (int(value.min()) < 0 or int(value.max()) >= size):
-        bad = int(value.min()) if int(value.min()) < 0 else int(value.max())
-        raise ValueError(f"{name} holds the id {bad}, must be at least 0 and below {size}")
+    if not math.prod(value.shape):
+        return
+    lowest = int(value.min())
+    highest = lowest if size is None else int(value.max())
+    if lowest < 0 or size is not None and highest >= size:
+        raise ValueError(f"{name} holds the id {lowest if lowest < 0 else highest}, must be {_id_range(size)}")
 
 
 def mask(name, value, array_type, shape):
@@ -106,16 +190,26 @@ def heads(d_model, num_heads, num_key_value_heads):
         raise ValueError(f"num_heads is {num_heads}, must be divisible by num_key_value_heads, {num_key_value_heads}")
 
 
-def attention(query, key, value, attention_mask, array_type, d_model, num_heads, dtype):
-    """Check that query (B, Tq, D), key and value (B, Tk, D) and the mask fit. Raises TypeError or ValueError."""
-    for name, x in (("query", query), ("key", key), ("value", value)):
+def attention(names, query, key, value, attention_mask, array_type, d_model, num_heads, dtype):
+    """Check that query (B, Tq, D), key and value (B, Tk, D) and the mask fit. Raises TypeError or ValueError.
+
+    names: what the caller calls these four.
+    """
+    query_name, key_name, value_name, mask_name = names
+    for name, x in ((query_name, query), (key_name, key), (value_name, value)):
         activations(name, x, array_type, width=d_model, dtype=dtype, rank=3)
-    if key.shape[0] != query.shape[0]:
-        raise ValueError(f"key has shape {tuple(key.shape)}, its first axis (the batch) must be {query.shape[0]}, "
-                         "as query's")
+    same_batch(key_name, key, query_name, query)
     if key.shape != value.shape:
-        raise ValueError(f"value has shape {tuple(value.shape)}, must be {tuple(key.shape)}, as key's")
-    mask("mask", attention_mask, array_type, (query.shape[0], num_heads, query.shape[1], key.shape[1]))
+        raise ValueError(f"{value_name} has shape {tuple(value.shape)}, must be {tuple(key.shape)}, as {key_name}'s")
+    mask(mask_name, attention_mask, array_type, (query.shape[0], num_heads, query.shape[1], key.shape[1]))
+
+
+def same_batch(name, value, other_name, other):
+    """Raises ValueError unless the first axis of `value` is as long as that of the array `other`."""
+    shape = tuple(np.shape(value))
+    if shape[:1] != tuple(other.shape[:1]):
+        owner = f"{other_name}'" if other_name.endswith("s") else f"{other_name}'s"
+        raise ValueError(f"{name} has shape {shape}, its first axis (the batch) must be {other.shape[0]}, as {owner}")
 
 
 def decoding(model, max_length):
@@ -141,14 +235,6 @@ def axis(name, value, x):
     """Raises ValueError unless `value` is an axis of `x` that is not empty."""
     if not -x.ndim <= value < x.ndim or x.shape[value] == 0:
         raise ValueError(f"{name} is {value}, must be an axis of {tuple(x.shape)} that is not empty")
-
-
-def index(name, value, size):
-    """Raises TypeError unless `value` is an int, ValueError unless it is at least 0 and below `size`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, must be an int")
-    if not 0 <= value < size:
-        raise ValueError(f"{name} is {value}, must be at least 0 and below {size}")
 
 
 def masks(values, array_type):

@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+from numpy_impl import checks
 from numpy_impl.inference.translation import translate
 from numpy_impl.models.config import PRESETS, TransformerConfig
 from numpy_impl.text.splits import SPLITS
 from numpy_impl.text.tasks import TASKS, make_task
-from numpy_impl.training import hyperparameters
 from numpy_impl.training.settings import DTYPES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, Trainer
 
@@ -188,7 +188,7 @@ def train(twin, options):
 
 def evaluate(twin, options):
     """Run the verb `evaluate`."""
-    hyperparameters.not_negative("show_wrong", options.show_wrong)
+    checks.not_negative("show_wrong", options.show_wrong)
     trainer = load(twin, options.checkpoint)
     evaluation = trainer.evaluate(options.split, options.limit, beam_size=options.beam, alpha=options.alpha)
     print(json.dumps({"step": trainer.step, **evaluation.to_json()}))

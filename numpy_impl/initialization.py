@@ -4,33 +4,38 @@ Values are drawn in float64 and then rounded, so that a float32 model starts at 
 """
 
 import contextlib
+import threading
 
 import numpy as np
 
-_allocate = True
+_mode = threading.local()
 
 
 @contextlib.contextmanager
 def shapes_only():
     """Inside, parameters have shapes but own no memory: for counting the parameters of models of any size."""
-    global _allocate
-    previous, _allocate = _allocate, False
+    previous, _mode.shapes_only = is_shapes_only(), True
     try:
         yield
     finally:
-        _allocate = previous
+        _mode.shapes_only = previous
 
 
 def is_shapes_only():
-    """True inside `shapes_only()`."""
-    return not _allocate
+    """True if the current thread is inside `shapes_only()`."""
+    return getattr(_mode, "shapes_only", False)
 
 
 def constant(value, shape, dtype):
     """An array of `shape` filled with `value`."""
-    if not _allocate:
+    if is_shapes_only():
         return np.broadcast_to(np.zeros((), dtype), shape)
     return np.full(shape, value, dtype)
+
+
+def zeros_like(array):
+    """An array of zeros, of the shape and dtype of `array`: the first gradient of a parameter."""
+    return constant(0, array.shape, array.dtype)
 
 
 def normal(rng, std, shape, dtype):
@@ -38,7 +43,7 @@ def normal(rng, std, shape, dtype):
 
     rng: np.random.Generator, or None for fresh entropy.
     """
-    if not _allocate:
+    if is_shapes_only():
         return constant(0, shape, dtype)
     values = np.random.default_rng(rng).standard_normal(shape)
     return (values * std).astype(dtype)
@@ -52,7 +57,7 @@ def xavier_uniform(rng, shape, dtype):
     Source: Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks",
     eq. 16.
     """
-    if not _allocate:
+    if is_shapes_only():
         return constant(0, shape, dtype)
     d_out, d_in = shape
     limit = np.sqrt(6 / (d_in + d_out))

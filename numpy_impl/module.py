@@ -3,7 +3,7 @@
 import contextlib
 import threading
 
-import numpy as np
+from numpy_impl import checks, initialization
 
 _mode = threading.local()
 
@@ -31,15 +31,16 @@ class Parameter:
 
     def __init__(self, data):
         self.data = data
-        # A stride-0 array (initialization.shapes_only) owns no memory, so its gradient owns none either.
-        self.grad = data if 0 in data.strides and data.size > 1 else np.zeros_like(data)
+        self.grad = initialization.zeros_like(data)
 
     @property
     def shape(self):
+        """That of the values."""
         return self.data.shape
 
     @property
     def dtype(self):
+        """That of the values."""
         return self.data.dtype
 
     def __repr__(self):
@@ -51,7 +52,8 @@ class Module:
 
     `forward` saves what `backward` needs; `backward(d_y)` returns the gradients of forward's arguments and adds to
     the gradients of the parameters. A module instance is one node of the computation graph: one forward, then at
-    most one backward. Sharing weights means sharing the Parameter, not the module.
+    most one backward. Sharing weights means sharing the Parameter, not the module. Between the two passes neither the
+    inputs nor the parameters may change: the cache holds the arrays themselves, not copies.
     """
 
     def __init__(self):
@@ -72,17 +74,23 @@ class Module:
 
     # What a backward pass needs
 
-    def save_for_backward(self, cache):
-        """Keep `cache` for the next backward pass, unless inside `no_grad()`."""
-        self._saved = cache if is_grad_enabled() else None
+    def save_for_backward(self, cache, y):
+        """Keep `cache` for the next backward pass, and the shape and dtype of the output y, unless in `no_grad()`."""
+        self._saved = (cache, y.shape, y.dtype) if is_grad_enabled() else None
 
-    def saved(self):
-        """The cache of the last forward pass, once. RuntimeError if there is none."""
+    def saved(self, d_y, name="d_y"):
+        """The cache of the last forward pass, once.
+
+        d_y: the gradient of that pass's output. name: what the caller calls it, for the error.
+        Raises RuntimeError if there is no cache, ValueError or TypeError unless d_y has the output's shape and dtype.
+        """
         if self._saved is None:
             where = f" at {self.path!r}" if self.path else ""
             raise RuntimeError(f"{type(self).__name__}{where}: backward needs a forward pass before it, outside "
                                "no_grad(); each forward pass serves one backward pass")
-        cache, self._saved = self._saved, None
+        cache, shape, dtype = self._saved
+        checks.gradient(name, d_y, shape, dtype)
+        self._saved = None
         return cache
 
     # The tree of modules, in order of construction

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from parity_tests.harness import oracles
+from parity_tests.harness import oracles, torch_functions
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.attention import (
@@ -97,6 +97,18 @@ def test_against_torch_parts(case):
     oracles.check_against(dataclasses.replace(case, training=False), other)
 
 
+@pytest.mark.parametrize("name, num_heads, p", [
+    ("MultiHeadAttention, dropout", 2, 0.4), ("MultiHeadAttention, one group of heads", 4, 0.4),
+    ("SelfAttention, dropout", 2, 0.4), ("CrossAttention, dropout", 2, 0.4)])
+def test_against_torch_functions_in_training(name, num_heads, p):
+    """The weights, and they alone, times keep / (1 - p)."""
+    def other(v):
+        query = v.get("query", v.get("x"))
+        key = v.get("key", v.get("memory", query))
+        return torch_functions.attention(v, "", query, key, v.get("value", key), v["mask"], num_heads, p)
+    oracles.check_against(named(name), other)
+
+
 @pytest.mark.parametrize("group_size", [1, 2, 4])
 def test_groups_share_heads_as_torch_does(group_size, rng):
     """Query heads 0 .. group_size - 1 use the first key/value head, the next ones the second, and so on."""
@@ -159,13 +171,16 @@ def test_returned_weights_are_those_of_torch_before_dropout(training, rng):
 
 @TWINS
 def test_weights_are_kept_where_asked_for(twin, as_input, rng):
-    attention = twin.layers.attention.SelfAttention(8, 2, dtype="float64")
+    """Those that `return_weights` gives, before dropout."""
+    attention = twin.layers.attention.MultiHeadAttention(8, 2, dropout=0.4, rng=0, dtype="float64")
     x = as_input(rng.standard_normal((2, 3, 8)))
-    attention(x)
-    assert attention.kept_weights is None
+    attention(x, x, x)
+    np.testing.assert_equal(attention.kept_weights, None)
     attention.keep_weights = True
-    attention(x)
-    assert np.asarray(attention.kept_weights).shape == (2, 2, 3, 3)
+    _, weights = attention(x, x, x, return_weights=True)
+    kept = np.array(attention.kept_weights.tolist())
+    np.testing.assert_array_equal(kept, np.array(weights.tolist()))
+    np.testing.assert_allclose(kept.sum(axis=-1), 1, rtol=1e-14)
 
 
 # Masks
@@ -319,7 +334,28 @@ def test_errors_name_the_argument(error, match, change, twin, as_input):
 @TWINS
 def test_errors_of_what_is_no_array(twin, as_input):
     attention = twin.layers.attention.SelfAttention(8, 2, dtype="float64")
-    with pytest.raises(TypeError, match="query is a list"):
+    with pytest.raises(TypeError, match="x is a list"):
         attention([[[0.0] * 8]])
     with pytest.raises(TypeError, match="mask is a list"):
         attention(as_input(np.zeros((2, 3, 8))), [[True]])
+
+
+@TWINS
+def test_errors_of_self_and_cross_attention_name_their_own_arguments(twin, as_input):
+    attention = twin.layers.attention
+    with pytest.raises(ValueError, match=r"^x has shape \(2, 3, 7\)"):
+        attention.SelfAttention(8, 2, dtype="float64")(as_input(np.zeros((2, 3, 7))))
+    cross, x = attention.CrossAttention(8, 2, dtype="float64"), as_input(np.zeros((2, 3, 8)))
+    with pytest.raises(ValueError, match=r"^memory has shape \(1, 4, 8\), its first axis .* must be 2, as x's"):
+        cross(x, as_input(np.zeros((1, 4, 8))))
+    with pytest.raises(TypeError, match="^memory_mask has dtype float64"):
+        cross(x, x, as_input(np.ones((3, 3))))
+
+
+@TWINS
+def test_self_and_cross_attention_return_weights_too(twin, as_input, rng):
+    x, memory = as_input(rng.standard_normal((2, 3, 8))), as_input(rng.standard_normal((2, 4, 8)))
+    _, weights = twin.layers.attention.SelfAttention(8, 2, dtype="float64")(x, return_weights=True)
+    assert tuple(weights.shape) == (2, 2, 3, 3)
+    _, weights = twin.layers.attention.CrossAttention(8, 2, dtype="float64")(x, memory, return_weights=True)
+    assert tuple(weights.shape) == (2, 2, 3, 4)

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parity_tests.harness import oracles, torch_modules
+from numpy_impl.models.config import TransformerConfig
+from parity_tests.harness import oracles, torch_functions, torch_modules
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.attention import normal
@@ -53,6 +54,25 @@ def test_against_torch_decoder_layer(name, norm_first, activation):
         named(f"DecoderLayer, {name}"),
         lambda v: torch_modules.decode(theirs, torch_modules.layer_parameters("decoder", v), v["x"], v["memory"],
                                        v["mask"], v["memory_mask"]), bound=MODEL_BOUND)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_against_torch_functions_in_training(placement):
+    """Dropout of the weights, of the activated features and of what each sublayer says, and nowhere else."""
+    config = TransformerConfig(9, 9, *SIZES[:2], d_ff=SIZES[2], dropout=0.3, norm_first=PLACEMENTS[placement])
+    oracles.check_against(
+        named(f"DecoderLayer, {placement}, dropout"),
+        lambda v: torch_functions.layer(v, "", v["x"], v["mask"], config, v["memory"], v["memory_mask"]),
+        bound=MODEL_BOUND)
+
+
+@TWINS
+def test_where_dropout_is_active(twin, as_input):
+    module = twin.models.decoder.DecoderLayer(*SIZES, 0.3)
+    assert {path: part.p for path, part in module.named_modules() if getattr(part, "p", 0) > 0} == dict.fromkeys((
+        "self_attention.sublayer.dropout", "self_attention.dropout",
+        "cross_attention.sublayer.dropout", "cross_attention.dropout",
+        "feed_forward.sublayer.dropout", "feed_forward.dropout"), 0.3)
 
 
 @pytest.mark.parametrize("name, norm_first, num_layers", [
@@ -111,14 +131,22 @@ def test_hidden_memory_gets_no_gradient(rng):
 
 
 @TWINS
+def test_the_number_of_layers_is_checked(twin, as_input):
+    with pytest.raises(ValueError, match="num_layers is 0, must be at least 1"):
+        twin.models.decoder.Decoder(0, *SIZES)
+    with pytest.raises(TypeError, match="num_layers is 2.0, must be an int"):
+        twin.models.decoder.Decoder(2.0, *SIZES)
+
+
+@TWINS
 def test_errors_name_the_argument(twin, as_input):
     decoder = twin.models.decoder.Decoder(1, *SIZES, dtype="float64")
     x, memory = as_input(np.zeros((2, 5, 8))), as_input(np.zeros((2, 4, 8)))
-    with pytest.raises(ValueError, match=r"shape \(2, 3, 7\), its last axis must be 8"):
+    with pytest.raises(ValueError, match=r"^memory has shape \(2, 3, 7\), its last axis must be 8"):
         decoder(x, as_input(np.zeros((2, 3, 7))))
-    with pytest.raises(ValueError, match=r"shape \(1, 4, 8\), its first axis \(the batch\) must be 2"):
+    with pytest.raises(ValueError, match=r"^memory has shape \(1, 4, 8\), its first axis .* must be 2, as x's"):
         decoder(x, memory[:1])
     with pytest.raises(ValueError, match=r"mask has shape \(1, 1, 4, 4\), must broadcast to \(2, 2, 5, 5\)"):
         decoder(x, memory, as_input(CAUSAL[..., :4, :4]))
-    with pytest.raises(ValueError, match=r"mask has shape \(3, 1, 1, 4\), must broadcast to \(2, 2, 5, 4\)"):
+    with pytest.raises(ValueError, match=r"^memory_mask has shape \(3, 1, 1, 4\), must broadcast to \(2, 2, 5, 4\)"):
         decoder(x, memory, as_input(CAUSAL), as_input(PADDING))

@@ -235,6 +235,22 @@ def test_float32_gives_the_same_tokens(twin):
                 == [best[0].ids for best in beam(twin, narrow, SOURCE_IDS, **options)])
 
 
+@TWINS
+def test_beam_search_computes_in_the_model_s_precision(twin):
+    for found in beam(twin, build(twin, dtype="float32"), SOURCE_IDS, max_length=8, n_best=4):
+        assert all(hypothesis.log_probability == float(np.float32(hypothesis.log_probability)) for hypothesis in found)
+
+
+@TWINS
+def test_of_equal_symbols_the_first_is_written(twin):
+    model = build(twin, TransformerConfig(40, 40, d_model=8, num_heads=2, d_ff=6, max_length=8))
+    for array in model.state_dict().values():
+        array *= 0
+    assert greedy(twin, model, SOURCE_IDS[:1], max_length=3).tolist() == [[END]]
+    [found] = beam(twin, model, SOURCE_IDS[:1], max_length=1, beam_size=30, n_best=30)
+    assert [hypothesis.ids for hypothesis in found] == [[], *([symbol] for symbol in range(3, 32))]
+
+
 def test_decoding_keeps_nothing_for_a_backward_pass():
     model = build(NUMPY)
     beam(NUMPY, model, SOURCE_IDS, max_length=3)

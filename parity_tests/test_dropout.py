@@ -42,14 +42,22 @@ def test_any_shape_and_probability(shape, p):
         case.check(form)
 
 
-def test_values_are_dropped_or_scaled(rng):
+@pytest.mark.parametrize("p", [0.2, 0.9])
+def test_values_are_dropped_or_scaled(p, rng):
     x = rng.standard_normal((4, 5)) + 10
     keep = rng.random((4, 5)) < 0.5
     for twin, as_input in ((NUMPY, np.asarray), (TORCH, torch.as_tensor)):
-        result = twin.layers.dropout.dropout(as_input(x), as_input(keep), 0.2)
+        result = twin.layers.dropout.dropout(as_input(x), as_input(keep), p)
         y = np.asarray(result[0] if twin is NUMPY else result)
         assert np.array_equal(y[~keep], np.zeros((~keep).sum()))
-        np.testing.assert_allclose(y[keep], x[keep] / 0.8, rtol=1e-15)
+        np.testing.assert_allclose(y[keep], x[keep] / (1 - p), rtol=1e-15)
+
+
+@TWINS
+@pytest.mark.parametrize("p, factor", [(0.75, 4), (0.9, 10)])
+def test_a_layer_scales_by_its_own_p(p, factor, twin, as_input):
+    y = np.asarray(twin.layers.dropout.Dropout(p)(as_input(np.ones((20, 30)))))
+    np.testing.assert_allclose(np.unique(y), [0, factor], rtol=1e-15)
 
 
 def test_the_gradient_stops_where_the_value_was_dropped(rng):
@@ -160,3 +168,12 @@ def test_errors_name_the_argument(twin, as_input):
         twin.layers.dropout.Dropout(0.5)(as_input(np.zeros((2, 3), "int64")))
     with pytest.raises(TypeError, match="x is a list"):
         twin.layers.dropout.Dropout(0.5)([[0.0]])
+
+
+@TWINS
+def test_p_is_a_plain_number(twin, as_input):
+    """A NumPy scalar would promote float32 to float64."""
+    layer = twin.layers.dropout.Dropout(np.float64(0.25))
+    assert type(layer.p) is float
+    with pytest.raises(TypeError, match="p is '0.1', must be a number"):
+        twin.layers.dropout.Dropout("0.1")

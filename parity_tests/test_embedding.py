@@ -44,6 +44,7 @@ def test_oracles(case):
     ("embedding, padding_idx=2, scale=1.5", 2, 1.5),
     ("Embedding, padding_idx=2, scale=True, int64", 2, 2.0),
     ("Embedding, padding_idx=0, scale=False, int32", 0, 1.0),
+    ("Embedding of 300 rows, int32", None, 1.0),
 ])
 def test_against_torch(name, padding_idx, scale):
     oracles.check_against(named(name), lambda values: F.embedding(values["ids"], values["weight"], padding_idx) * scale)

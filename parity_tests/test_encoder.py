@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parity_tests.harness import oracles, torch_modules
+from numpy_impl.models.config import TransformerConfig
+from parity_tests.harness import oracles, torch_functions, torch_modules
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.attention import normal
@@ -54,6 +55,22 @@ def test_against_torch_encoder_layer(name, norm_first, activation):
         named(f"EncoderLayer, {name}"),
         lambda v: torch_modules.encode(theirs, torch_modules.layer_parameters("encoder", v), v["x"], v["mask"]),
         bound=MODEL_BOUND)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_against_torch_functions_in_training(placement):
+    """Dropout of the weights, of the activated features and of what each sublayer says, and nowhere else."""
+    config = TransformerConfig(9, 9, *SIZES[:2], d_ff=SIZES[2], dropout=0.3, norm_first=PLACEMENTS[placement])
+    oracles.check_against(named(f"EncoderLayer, {placement}, dropout"),
+                          lambda v: torch_functions.layer(v, "", v["x"], v["mask"], config), bound=MODEL_BOUND)
+
+
+@TWINS
+def test_where_dropout_is_active(twin, as_input):
+    module = twin.models.encoder.EncoderLayer(*SIZES, 0.3)
+    assert {path: part.p for path, part in module.named_modules() if getattr(part, "p", 0) > 0} == dict.fromkeys((
+        "self_attention.sublayer.dropout", "self_attention.dropout",
+        "feed_forward.sublayer.dropout", "feed_forward.dropout"), 0.3)
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
@@ -105,13 +122,21 @@ def test_only_pre_norm_has_a_final_norm():
 
 
 @TWINS
+def test_the_number_of_layers_is_checked(twin, as_input):
+    with pytest.raises(ValueError, match="num_layers is 0, must be at least 1"):
+        twin.models.encoder.Encoder(0, *SIZES)
+    with pytest.raises(TypeError, match="num_layers is 2.0, must be an int"):
+        twin.models.encoder.Encoder(2.0, *SIZES)
+
+
+@TWINS
 def test_errors_name_the_argument(twin, as_input):
     with pytest.raises(ValueError, match="d_model is 8, must be divisible by num_heads, 3"):
         twin.models.encoder.EncoderLayer(8, 3, 6)
     encoder = twin.models.encoder.Encoder(1, *SIZES, dtype="float64")
-    with pytest.raises(ValueError, match=r"shape \(2, 3, 7\), its last axis must be 8"):
+    with pytest.raises(ValueError, match=r"^x has shape \(2, 3, 7\), its last axis must be 8"):
         encoder(as_input(np.zeros((2, 3, 7))))
-    with pytest.raises(TypeError, match="dtype float32, must be float64"):
+    with pytest.raises(TypeError, match="^x has dtype float32, must be float64"):
         encoder(as_input(np.zeros((2, 3, 8), "float32")))
     with pytest.raises(ValueError, match=r"mask has shape \(3, 1, 1, 4\), must broadcast to \(2, 2, 4, 4\)"):
         encoder(as_input(np.zeros((2, 4, 8))), as_input(PADDING))

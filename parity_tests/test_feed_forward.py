@@ -45,7 +45,8 @@ def test_oracles(case):
 
 
 @pytest.mark.parametrize("name, activation", [
-    ("ReLU", F.relu), ("GELU", F.gelu), ("GELU by tanh", gelu_tanh), ("without bias", F.relu), ("evaluation", F.relu)])
+    ("ReLU", F.relu), ("GELU", F.gelu), ("GELU by tanh", gelu_tanh), ("without bias", F.relu), ("evaluation", F.relu),
+    ("of (N, D)", F.relu), ("of (D,)", F.relu)])
 def test_against_torch(name, activation):
     def other(v):
         activated = activation(F.linear(v["x"], v["up.weight"], v.get("up.bias")))
@@ -54,7 +55,8 @@ def test_against_torch(name, activation):
 
 
 @pytest.mark.parametrize("name, activation", [
-    ("SwiGLU", F.silu), ("GEGLU", F.gelu), ("GEGLU by tanh", gelu_tanh), ("bias", F.silu)])
+    ("SwiGLU", F.silu), ("GEGLU", F.gelu), ("GEGLU by tanh", gelu_tanh), ("bias", F.silu), ("of (N, D)", F.silu),
+    ("of (D,)", F.silu)])
 def test_gated_against_torch(name, activation):
     """The gate is activated, and the other way stays linear (Shazeer 2020, eq. 6)."""
     def other(v):

@@ -24,7 +24,7 @@ BUGS = [
     Bug("linear: gradient overwritten", LINEAR + "Linear.backward",
         "self.weight.grad += d_weight", "self.weight.grad[...] = d_weight", "linear: Linear", "contract"),
     Bug("linear: cache kept after the backward pass", LINEAR + "Linear.backward",
-        "self.saved()", "self._saved", "linear: Linear", "contract"),
+        "self.saved(d_y)", "self._saved[0]", "linear: Linear", "contract"),
     Bug("linear: bias added in place", LINEAR + "linear",
         "rows = x.reshape(-1, x.shape[-1])", "rows = x.reshape(-1, x.shape[-1]); rows *= 1.5", "linear: linear"),
     Bug("linear: a float64 scalar", LINEAR + "linear",

@@ -14,6 +14,7 @@ from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog.linear import CASES, layer, rows
 from parity_tests.harness.runs import NUMPY, TORCH
 
+TWINS = pytest.mark.parametrize("twin, array", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)], ids=["numpy", "torch"])
 FUNCTION, _, LAYER, *_ = CASES
 
 
@@ -51,7 +52,19 @@ def test_extreme_inputs(case, factor):
     oracles.check_extreme(dataclasses.replace(case, inputs=inputs))
 
 
-@pytest.mark.parametrize("twin, array", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)], ids=["numpy", "torch"])
+@TWINS
+def test_initial_values(twin, array):
+    """Uniform within ±sqrt(6 / (d_in + d_out)), up to the limit; the bias is 0."""
+    linear = twin.layers.linear.Linear(150, 50, rng=0, dtype="float64")
+    weight, bias = (np.array(parameter.data.tolist()) for parameter in (linear.weight, linear.bias))
+    limit = np.sqrt(6 / 200)
+    assert 0.99 * limit < abs(weight).max() <= limit
+    assert abs(weight.mean()) < 5 * limit / np.sqrt(3 * weight.size)
+    assert abs(weight.std() * np.sqrt(3) / limit - 1) < 0.02
+    assert not bias.any()
+
+
+@TWINS
 def test_errors_name_the_argument(twin, array):
     linear = twin.layers.linear.Linear(5, 7, dtype="float64")
     with pytest.raises(ValueError, match=r"x has shape \(2, 4\), its last axis must be 5"):

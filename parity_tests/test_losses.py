@@ -78,6 +78,12 @@ def test_any_shape_smoothing_and_ignored_targets(shape, num_classes, data):
     oracles.check_against(case, cross_entropy_of_torch(ignore_index=ignore_index, label_smoothing=label_smoothing))
 
 
+@pytest.mark.parametrize("form", ["plain", "lean"])
+def test_evaluation_mode_changes_nothing(form):
+    case = named("CrossEntropyLoss with padding")
+    dataclasses.replace(case, training=False).check(form)
+
+
 # What the loss is
 
 
@@ -215,3 +221,13 @@ def test_errors_name_the_argument(twin, as_input):
     for label_smoothing in (-0.1, 1, float("nan")):
         with pytest.raises(ValueError, match="label_smoothing is .*, must be at least 0 and below 1"):
             build(label_smoothing=label_smoothing)
+
+
+@TWINS
+def test_label_smoothing_is_a_plain_number(twin, as_input):
+    """A NumPy scalar would promote float32 to float64."""
+    logits, targets = as_input(np.eye(2, 3, dtype="float32")), as_input(np.array([0, 1]))
+    assert np.asarray(twin.layers.losses.CrossEntropyLoss(label_smoothing=np.float64(0.1))(logits, targets)).dtype == (
+        "float32")
+    with pytest.raises(TypeError, match="label_smoothing is None, must be a number"):
+        twin.layers.losses.CrossEntropyLoss(label_smoothing=None)

@@ -95,3 +95,10 @@ def test_errors_name_the_argument(twin, as_input):
         masks.combine_masks([[True]])
     with pytest.raises(ValueError, match=r"the masks have shapes .*, must broadcast together"):
         masks.combine_masks(masks.causal_mask(3), masks.causal_mask(4))
+
+
+def test_a_bad_id_is_told_without_an_upper_end():
+    with pytest.raises(ValueError, match="ids holds the id -1, must be at least 0$"):
+        NUMPY.layers.masks.padding_mask(np.array([[-1]]), 0)
+    with pytest.raises(ValueError, match="padding_idx is -1, must be at least 0$"):
+        NUMPY.layers.masks.padding_mask(np.array([[1]]), np.int64(-1))

@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,9 @@ ONE_SIDED_NAMES = {
     "backward": "torch derives the backward pass by itself",
     "*_backward": "likewise",
     "*_lean": "there is one form in torch: the plain one",
+}
+# Methods of the base class that only NumPy's has.
+ONE_SIDED_METHODS = {
     "save_for_backward": "torch's graph keeps what its backward pass needs",
     "saved": "likewise",
     "use_plain": "there is one form in torch",
@@ -62,7 +66,7 @@ def tree_of(twin, file):
 
 
 def is_one_sided(name):
-    return any(re.fullmatch(pattern.replace("*", ".*"), name) for pattern in ONE_SIDED_NAMES)
+    return any(fnmatchcase(name, pattern) for pattern in ONE_SIDED_NAMES)
 
 
 def is_one_sided_file(file):
@@ -70,7 +74,7 @@ def is_one_sided_file(file):
 
 
 def definitions(twin, file):
-    """Public functions, classes and methods of a file, in order, as source: "def linear(x, weight, bias)"."""
+    """Public functions, classes, methods, constants of a file, in order, as source: "def linear(x, weight, bias)"."""
     found = []
 
     def visit(body, prefix):
@@ -81,6 +85,8 @@ def definitions(twin, file):
             elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.append(f"class {node.name}({', '.join(map(ast.unparse, node.bases))})")
                 visit(node.body, f"{node.name}.")
+            elif isinstance(node, ast.Assign) and not prefix and not ast.unparse(node.targets).startswith("_"):
+                found.append(ast.unparse(node))
 
     visit(tree_of(twin, file).body, "")
     return found
@@ -107,6 +113,10 @@ def test_the_trees_are_the_same():
 def test_what_is_called_one_sided_exists():
     gone = [name for name in ONE_SIDED_FILES if not (ROOT / "numpy_impl" / name).exists()]
     assert not gone, f"ONE_SIDED_FILES names {gone}, which are gone"
+    names = {node.name for file in FILES["numpy_impl"] if not is_one_sided_file(file)
+             for node in ast.walk(tree_of("numpy_impl", file)) if isinstance(node, ast.FunctionDef)}
+    stale = [pattern for pattern in ONE_SIDED_NAMES if not any(fnmatchcase(name, pattern) for name in names)]
+    assert not stale, f"ONE_SIDED_NAMES has {stale}, which nothing is called"
 
 
 @pytest.mark.parametrize("file", [file for file in FILES["torch_impl"] if not is_one_sided_file(file)])
@@ -124,7 +134,8 @@ def test_base_classes():
     ours, theirs = numpy_impl.module, torch_impl.module
     for name in ("Module", "ModuleList", "Parameter"):
         public = [method for method in vars(getattr(ours, name)) if not method.startswith("_")]
-        assert all(hasattr(getattr(theirs, name), method) or is_one_sided(method) for method in public)
+        missing = {method for method in public if not hasattr(getattr(theirs, name), method)}
+        assert missing == (ONE_SIDED_METHODS.keys() if name == "Module" else set())
     for method in ("num_parameters", "set_dropout"):
         assert inspect.signature(getattr(ours.Module, method)) == inspect.signature(getattr(theirs.Module, method))
 
@@ -256,3 +267,27 @@ def test_docstrings_of_primitives_tell_their_arguments(twin, file):
             missing = [argument.arg for argument in node.args.args + node.args.kwonlyargs
                        if not re.search(rf"\b{argument.arg}\b", text)]
             assert not missing, f"{twin}/{file}: the docstring of {name} does not tell {missing}"
+
+
+@pytest.mark.parametrize("twin, file", ALL_FILES)
+def test_classes_that_check_tell_their_errors(twin, file):
+    """In the docstring of the class, or of the method that checks."""
+    for node in tree_of(twin, file).body:
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+            continue
+        for method in [method for method in node.body if isinstance(method, ast.FunctionDef)]:
+            told = f"{ast.get_docstring(node)} {ast.get_docstring(method)}"
+            assert "checks." not in ast.unparse(method) or re.search("ValueError|TypeError|Errors|Raises", told), (
+                f"{twin}/{file}: the docstring of {node.name} does not tell the errors of {method.name}")
+
+
+@pytest.mark.parametrize("twin, file", ALL_FILES)
+def test_public_methods_have_docstrings(twin, file):
+    """All but forward and backward, which the class's docstring tells."""
+    for node in tree_of(twin, file).body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
+            bare = [method.name for method in methods if not method.name.startswith("_")
+                    and method.name not in ("forward", "backward") and not ast.get_docstring(method)
+                    and not any(ast.unparse(decorator).endswith(".setter") for decorator in method.decorator_list)]
+            assert not bare, f"{twin}/{file}: {node.name}: {bare} have no docstring"

@@ -141,6 +141,7 @@ def test_backward_adds_and_zero_grad_clears(rng):
         linear(x)
         linear.backward(d_y)
     np.testing.assert_array_equal(linear.weight.grad, 2 * (d_y.T @ x))
+    linear.weight.grad[0] = np.nan
     linear.zero_grad()
     assert linear.weight.grad is grad and not grad.any() and not linear.bias.grad.any()
 
@@ -250,6 +251,45 @@ def test_every_module_of_a_model_keeps_one_cache_and_hands_it_out_once():
         model.backward(np.ones_like(logits))
 
 
+@pytest.mark.parametrize("error, match, d_y", [
+    (ValueError, r"d_y has shape \(1, 2\), must be \(2, 2\), as the forward's output", np.ones((1, 2), "float32")),
+    (TypeError, "d_y has dtype float64, must be float32, as the forward's output", np.ones((2, 2))),
+    (TypeError, "d_y is a list, must be an ndarray", [[1.0, 1.0], [1.0, 1.0]]),
+])
+def test_the_gradient_must_fit_the_output(error, match, d_y):
+    linear = Linear(2, 2)
+    y = linear(np.ones((2, 2), "float32"))
+    with pytest.raises(error, match=match):
+        linear.backward(d_y)
+    linear.backward(np.ones_like(y))    # the cache is still there
+
+
+def test_attention_and_loss_name_their_gradients():
+    attention = NUMPY.layers.attention.SelfAttention(4, 2)
+    attention(np.ones((1, 2, 4), "float32"))
+    with pytest.raises(ValueError, match=r"d_output has shape \(2, 4\), must be \(1, 2, 4\)"):
+        attention.backward(np.ones((2, 4), "float32"))
+    loss = NUMPY.layers.losses.CrossEntropyLoss()
+    for d_loss in (1, 1.0, np.float64(1), np.ones((), "float32")):
+        loss(np.ones((2, 3), "float32"), np.array([1, 2]))
+        assert loss.backward(d_loss).dtype == "float32"
+    loss(np.ones((2, 3), "float32"), np.array([1, 2]))
+    with pytest.raises(ValueError, match=r"d_loss has shape \(2,\), must be \(\)"):
+        loss.backward(np.ones(2, "float32"))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_backward_belongs_to_its_forward(plain):
+    """use_plain() between the two changes nothing for a pass that has begun."""
+    model, _ = transformers(activation="gelu_tanh")
+    for module, inputs in [
+            (model, (np.array([[1, 2, 3]]),) * 2),
+            (NUMPY.layers.softmax.Softmax(), (np.eye(3),)), (NUMPY.layers.softmax.LogSoftmax(), (np.eye(3),)),
+            (NUMPY.layers.losses.CrossEntropyLoss(), (np.eye(3), np.array([0, 1, 2])))]:
+        y = module.eval().use_plain(plain)(*inputs)
+        module.use_plain(not plain).backward(np.ones_like(y))
+
+
 def test_no_grad_forgets_an_earlier_cache():
     linear = Linear(2, 2)
     x = np.ones((1, 2), "float32")
@@ -305,7 +345,7 @@ def test_shapes_only(twin):
     weight = model.encoder.layers[5].feed_forward.sublayer.up.weight
     assert tuple(weight.shape) == (4096, 1024)
     if twin is NUMPY:
-        assert weight.data.strides == (0, 0) and weight.grad is weight.data
+        assert weight.data.strides == weight.grad.strides == (0, 0) and weight.grad.shape == weight.shape
     else:
         assert weight.is_meta
     assert not initialization.is_shapes_only()
@@ -318,6 +358,23 @@ def test_shapes_only_ends_with_an_error_and_nests():
         assert initialization.is_shapes_only()
         raise KeyError
     assert Linear(2, 2).weight.data.strides != (0, 0)
+
+
+@pytest.mark.parametrize("std", [0.02, 3])
+def test_normal(std):
+    values = initialization.normal(0, std, (300, 100), "float64")
+    assert abs(values.mean()) < 5 * std / np.sqrt(values.size)
+    assert abs(values.std() / std - 1) < 5 / np.sqrt(2 * values.size)
+    assert 3.5 * std < abs(values).max() < 6 * std    # a normal distribution's tails, not a uniform one's
+
+
+def test_shapes_only_holds_for_its_own_thread():
+    seen = []
+    with initialization.shapes_only():
+        thread = threading.Thread(target=lambda: seen.append(initialization.is_shapes_only()))
+        thread.start()
+        thread.join()
+    assert seen == [False]
 
 
 @each_twin

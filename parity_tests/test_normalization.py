@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -13,7 +13,7 @@ from parity_tests.harness import oracles
 from parity_tests.harness.cases import Case, pairs, state_of
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.linear import rows
-from parity_tests.harness.catalog.normalization import CASES, LAYER_NORM_OMITTED, layer
+from parity_tests.harness.catalog.normalization import CASES, LAYER_NORM_OMITTED, draw_running_statistics, layer
 from parity_tests.harness.runs import NUMPY, TORCH
 
 TWINS = pytest.mark.parametrize("twin, array", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)], ids=["numpy", "torch"])
@@ -39,28 +39,43 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name", ["LayerNorm", "layer_norm"])
-def test_against_torch_layer_norm(name):
-    oracles.check_against(named(name), lambda v: F.layer_norm(v["x"], v["x"].shape[-1:], v["gamma"], v["beta"], 1e-5))
+@pytest.mark.parametrize("name, eps", [("LayerNorm", 1e-5), ("layer_norm", 1e-5), ("LayerNorm, eps", 0.1)])
+def test_against_torch_layer_norm(name, eps):
+    oracles.check_against(named(name), lambda v: F.layer_norm(v["x"], v["x"].shape[-1:], v["gamma"], v["beta"], eps))
 
 
-@pytest.mark.parametrize("name", ["RMSNorm", "rms_norm"])
-def test_against_torch_rms_norm(name):
-    oracles.check_against(named(name), lambda v: F.rms_norm(v["x"], v["x"].shape[-1:], v["gamma"], 1e-5))
+@pytest.mark.parametrize("name, eps", [("RMSNorm", 1e-5), ("rms_norm", 1e-5), ("RMSNorm, eps", 0.1)])
+def test_against_torch_rms_norm(name, eps):
+    oracles.check_against(named(name), lambda v: F.rms_norm(v["x"], v["x"].shape[-1:], v["gamma"], eps))
 
 
-@pytest.mark.parametrize("name", ["BatchNorm1d", "BatchNorm1d of (N, D)"])
-def test_against_torch_batch_norm(name):
+@pytest.mark.parametrize("name, eps", [
+    ("BatchNorm1d", 1e-5), ("BatchNorm1d of (N, D)", 1e-5), ("BatchNorm1d, eps and momentum", 0.1)])
+def test_against_torch_batch_norm(name, eps):
     def other(v):
         rows = v["x"].reshape(-1, 5)
-        return F.batch_norm(rows, None, None, v["gamma"], v["beta"], training=True).reshape(v["x"].shape)
+        return F.batch_norm(rows, None, None, v["gamma"], v["beta"], training=True, eps=eps).reshape(v["x"].shape)
     oracles.check_against(named(name), other)
 
 
-def test_running_statistics_are_those_of_torch(rng):
+@pytest.mark.parametrize("name, eps", [("in evaluation", 1e-5), ("of (N, D) in evaluation", 1e-5),
+                                       ("in evaluation, eps", 0.1)])
+def test_against_torch_batch_norm_in_evaluation(name, eps):
+    case = named(f"BatchNorm1d {name}")
+    mean, variance = (torch.from_numpy(case.numpy_twin().state_dict()[f"running_{part}"])
+                      for part in ("mean", "variance"))
+
+    def other(v):
+        rows = v["x"].reshape(-1, 5)
+        return F.batch_norm(rows, mean, variance, v["gamma"], v["beta"], eps=eps).reshape(v["x"].shape)
+    oracles.check_against(case, other)
+
+
+@pytest.mark.parametrize("options", [{}, {"eps": 0.1, "momentum": 0.3}], ids=str)
+def test_running_statistics_are_those_of_torch(options, rng):
     """Three batches in training, then one in evaluation, after which nothing has moved."""
-    ours = NUMPY.layers.normalization.BatchNorm1d(5, dtype="float64")
-    theirs = torch.nn.BatchNorm1d(5, dtype=torch.float64)
+    ours = NUMPY.layers.normalization.BatchNorm1d(5, **options, dtype="float64")
+    theirs = torch.nn.BatchNorm1d(5, **options, dtype=torch.float64)
     for training in (True, True, True, False):
         x = 3 + 2 * rng.standard_normal((4, 3, 5))
         y = ours.train(training)(x)
@@ -70,11 +85,24 @@ def test_running_statistics_are_those_of_torch(rng):
         np.testing.assert_allclose(ours.running_variance, theirs.running_var, rtol=1e-14)
 
 
-@pytest.mark.parametrize("name, omitted", [("LayerNorm", LAYER_NORM_OMITTED), ("RMSNorm", {}), ("BatchNorm1d", {})])
-@given(leading=st.lists(st.integers(1, 4), max_size=2), count=st.integers(4, 9), width=st.integers(4, 9))
-def test_shapes(name, omitted, leading, count, width):
-    """4 at least: the norm of 1 or 2 features (or rows) is ±1, and its gradient vanishes in a difference."""
-    case = Case(f"normalization: any {name}", layer(name, width), rows(*leading, count, width), omitted=omitted)
+@pytest.mark.parametrize("name, omitted", [("LayerNorm", LAYER_NORM_OMITTED), ("RMSNorm", {})])
+@given(shape=st.lists(st.integers(1, 9), max_size=3), width=st.integers(1, 9))
+@example(shape=[2, 1], width=5)
+@example(shape=[], width=5)
+def test_shapes(name, omitted, shape, width):
+    """eps 0.1: without it the norm of 1 or 2 features is ±1, and its gradient vanishes in a difference."""
+    case = Case(f"normalization: any {name}", layer(name, width, eps=0.1), rows(*shape, width), omitted=omitted)
+    case.check("plain")
+    case.check("lean")
+
+
+@given(leading=st.lists(st.integers(1, 4), max_size=1), count=st.integers(1, 9), width=st.integers(1, 9),
+       training=st.booleans())
+def test_shapes_of_batch_norm(leading, count, width, training):
+    """4 rows at least in training: of 1 or 2, see `test_shapes`."""
+    count += 3 if training else 0
+    case = Case("normalization: any BatchNorm1d", layer("BatchNorm1d", width), rows(*leading, count, width),
+                prepare=draw_running_statistics, training=training)
     case.check("plain")
     case.check("lean")
 
@@ -100,6 +128,15 @@ def test_extreme_inputs(name):
 
 
 @TWINS
+@pytest.mark.parametrize("name", ["LayerNorm", "RMSNorm", "BatchNorm1d"])
+def test_initial_values(name, twin, array):
+    """gamma and variance are 1, beta and mean 0: y is x_hat."""
+    state = state_of(getattr(twin.layers.normalization, name)(5))
+    for path, value in state.items():
+        assert np.array_equal(value, np.full(5, path in ("gamma", "running_variance"))), path
+
+
+@TWINS
 def test_one_row_has_no_variance(twin, array):
     norm = twin.layers.normalization.BatchNorm1d(5, dtype="float64")
     with pytest.raises(ValueError, match=r"x has shape \(1, 5\), must have more than one row in training"):
@@ -119,3 +156,29 @@ def test_errors_name_the_argument(name, twin, array):
         build(5, dtype="float64")(array(np.zeros((2, 5), "float32")))
     with pytest.raises(ValueError, match="d_model is 0, must be at least 1"):
         build(0)
+
+
+@TWINS
+@pytest.mark.parametrize("name", ["LayerNorm", "RMSNorm", "BatchNorm1d"])
+def test_eps_and_momentum_are_plain_numbers(name, twin, array):
+    """A NumPy scalar would promote float32 to float64."""
+    build = getattr(twin.layers.normalization, name)
+    y = build(5, np.float64(1e-5))(array(np.eye(4, 5, dtype="float32")))
+    assert str(y.dtype).endswith("float32")
+    with pytest.raises(ValueError, match="eps is -1, must be at least 0"):
+        build(5, -1)
+    with pytest.raises(TypeError, match="eps is '0', must be a number"):
+        build(5, "0")
+    if name == "BatchNorm1d":
+        assert type(build(5, momentum=np.float64(1)).momentum) is float
+        with pytest.raises(ValueError, match="momentum is 1.5, must be at least 0 and at most 1"):
+            build(5, momentum=1.5)
+
+
+@TWINS
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_takes_two_or_three_axes(training, twin, array):
+    norm = twin.layers.normalization.BatchNorm1d(5, dtype="float64").train(training)
+    for shape in ((5,), (2, 3, 4, 5)):
+        with pytest.raises(ValueError, match="x has shape .*, must have 2 or 3 axes"):
+            norm(array(np.zeros(shape)))

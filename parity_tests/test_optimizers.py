@@ -39,6 +39,7 @@ each_twin = pytest.mark.parametrize("optimizers, module", [(numpy_optimizers, nu
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
+    """For every test: NumPy's updates go through the larger arrays in several pieces."""
     monkeypatch.setattr(numpy_optimizers, "_PIECE", PIECE)
 
 
@@ -272,6 +273,13 @@ def test_an_update_rule_changes_no_argument(update, moments, library):
         np.testing.assert_array_equal(np.asarray(argument), array)
 
 
+@pytest.mark.parametrize("update, moments", [("sgd_update", 1), ("adam_update", 2), ("adamw_update", 2)])
+def test_an_update_rule_keeps_float32(update, moments):
+    arrays = [np.ones((3, 2), "float32") for _ in range(2 + moments)]
+    numbers = [0.1, 0.9, 0.3] if update == "sgd_update" else [1, 0.1, 0.9, 0.99, 1e-8, 0.3]
+    assert {array.dtype.name for array in getattr(numpy_optimizers, update)(*arrays, *numbers)} == {"float32"}
+
+
 def test_parameters_keep_their_array_and_need_no_order():
     columns_first = np.asfortranarray(np.random.default_rng(0).standard_normal((50, 40)))
     rows_first = np.ascontiguousarray(columns_first)
@@ -298,7 +306,7 @@ def test_a_numpy_rate_does_not_promote(optimizers, module):
 @each_twin
 def test_zero_grad(optimizers, module):
     run = (NumpyRun if module is numpy_impl.module else TorchRun)("SGD", {}, "float32")
-    run.step(draw(1, "float32"), 0.1)
+    run.step({path: gradient * np.nan for path, gradient in draw(1, "float32").items()}, 0.1)
     run.optimizer.zero_grad()
     for parameter in run.parameters.values():
         assert not np.any(parameter.grad) if module is numpy_impl.module else parameter.grad is None
@@ -370,6 +378,15 @@ def test_either_twin_goes_on_from_the_state_of_either(case, make_first, make_sec
     if make_first is make_second:
         assert_identical(second.values(), first.values())
     assert error(second.values(), first.values()) <= 2 * 4
+
+
+@each_twin
+def test_a_loaded_state_is_copied(optimizers, module):
+    run = (NumpyRun if module is numpy_impl.module else TorchRun)("AdamW", {}, "float64")
+    state = {name: array + 1 for name, array in run.optimizer.state_dict().items()}
+    run.optimizer.load_state_dict(state)
+    run.step(draw(1, "float64"), 0.1)
+    np.testing.assert_array_equal(state["first_moment/linear.bias"], np.ones(5))
 
 
 @each_twin

@@ -199,3 +199,12 @@ def test_errors_of_rotation(twin, as_input):
         build(5, 9)
     with pytest.raises(ValueError, match="layout is 'neox', must be one of 'half', 'interleaved'"):
         build(6, 9, layout="neox")
+
+
+@TWINS
+def test_the_base_is_above_0(twin, as_input):
+    build = twin.layers.positional_encoding.RotaryPositionalEncoding
+    with pytest.raises(ValueError, match="base is 0, must be above 0"):
+        build(6, 9, base=0)
+    with pytest.raises(TypeError, match="base is 'e', must be a number"):
+        build(6, 9, base="e")

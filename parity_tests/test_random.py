@@ -63,6 +63,11 @@ def test_a_part_far_into_the_stream():
     np.testing.assert_array_equal(near[1:], dropout_keep((1, 3), 0.5, seed=0, step=0, path=PATH, first_row=2**32 + 1))
 
 
+def test_no_part_of_the_stream_comes_again():
+    parts = [dropout_keep((1, 256), 0.5, seed=0, step=0, path=PATH, first_row=2**power) for power in range(50)]
+    assert len({part.tobytes() for part in parts}) == 50
+
+
 @pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
 def test_the_rate_is_p_everywhere(p):
     keep = dropout_keep((400, 500), p, seed=1, step=1, path=PATH)

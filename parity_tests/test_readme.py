@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from numpy_impl.layers import normalization
 from torch_impl.layers import normalization as torch_normalization
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block_after(heading, language):
@@ -50,6 +52,12 @@ def test_stepping_through_a_layer(tmp_path):
     torch.nn.functional.layer_norm(x, (4,)).backward(torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=torch.float64))
     printed = np.array(re.search(r"\[\[(.*?)\]\]", shown.stdout.splitlines()[-1])[1].split(), dtype=float)
     np.testing.assert_allclose(printed, x.grad.numpy()[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
+def test_what_is_linked_exists(target):
+    """Images too. Other sites are not asked."""
+    assert re.match(r"https?://", target) or (ROOT / target.partition("#")[0]).exists()
 
 
 def test_train_evaluate_translate(tmp_path):

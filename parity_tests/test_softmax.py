@@ -157,3 +157,10 @@ def test_errors_name_the_argument(layer, twin, as_input):
         build()(as_input(np.zeros((2, 3), "int64")))
     with pytest.raises(TypeError, match="x is a list"):
         build()([[0.0]])
+
+
+@TWINS
+@LAYERS
+def test_the_axis_is_an_int(layer, twin, as_input):
+    with pytest.raises(TypeError, match="axis is None, must be an int"):
+        getattr(twin.layers.softmax, layer)(None)

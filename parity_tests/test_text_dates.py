@@ -17,13 +17,14 @@ both = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 
 @pytest.mark.parametrize("name, sources", {
     "dates": [
-        "march 3, 2021", "mar 3, 2021", "wednesday, march 3, 2021", "<en_us>3/3/2021", "3 march 2021",
+        "march 3, 2021", "mar 3, 2021", "<en_us>3/3/2021", "3 march 2021",
         "<en_gb>03/03/2021", "3. märz 2021", "03.03.2021", "3 mars 2021", "2021/03/03", "2021年3月3日",
         "2021年3月3日(水)", "2021-03-03", "3rd of march 2021", "march 3rd, 2021",
     ],
     "dates-full": [
-        "mittwoch, 3. märz 2021", "mercredi 3 mars 2021", "<fr>03/03/2021", "wed, mar 3, 2021", "2021年3月3日水曜日",
-        "令和3年3月3日", "r3.3.3", "the 3rd of march, 2021", "<to_ja>2021-03-03", "<to_wareki>2021-03-03",
+        "wednesday, march 3, 2021", "mittwoch, 3. märz 2021", "mercredi 3 mars 2021", "<fr>03/03/2021",
+        "wed, mar 3, 2021", "2021年3月3日水曜日", "令和3年3月3日", "r3.3.3", "the 3rd of march, 2021",
+        "<to_ja>2021-03-03", "<to_wareki>2021-03-03",
     ],
 }.items())
 def test_well_known_renderings(name, sources):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from numpy_impl.initialization import shapes_only
 from numpy_impl.models.config import TransformerConfig
 from numpy_impl.module import no_grad
-from parity_tests.harness import oracles, torch_modules
+from parity_tests.harness import oracles, torch_functions, torch_modules
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.transformer import CASES, CONFIG, SOURCE_IDS, TARGET_IDS, TARGETS, model
@@ -49,17 +49,13 @@ def test_oracles(case):
     oracles.check_adjoint(case)
 
 
+@pytest.mark.parametrize("form", ["plain", "lean"])
+def test_encoder_and_decoder_of_unequal_depth(form):
+    model("1 and 2 layers", num_decoder_layers=2).check(form)
+    model("2 and 1 layers", num_encoder_layers=2).check(form)
+
+
 # torch's own layers in the same weights
-
-def sinusoids(length, d_model):
-    """Row t: sin and cos of t / 10000^(2i / d_model), written as the paper writes it."""
-    table = torch.zeros(length, d_model, dtype=torch.float64)
-    for t in range(length):
-        for i in range(d_model // 2):
-            table[t, 2 * i] = np.sin(t / 10000 ** (2 * i / d_model))
-            table[t, 2 * i + 1] = np.cos(t / 10000 ** (2 * i / d_model))
-    return table
-
 
 def written_with_torch(config):
     """The whole model from torch.nn's encoder and decoder."""
@@ -71,7 +67,7 @@ def written_with_torch(config):
         def embed(name, ids):
             weight = v.get(f"{name}_embedding.weight", v["source_embedding.weight"])
             embedded = F.embedding(ids, weight, padding_idx=0) * config.d_model ** 0.5
-            return embedded + sinusoids(ids.shape[1], config.d_model)
+            return embedded + torch_functions.sinusoids(ids.shape[1], config.d_model)
 
         source_ids, target_ids = v["source_ids"], v["target_ids"]
         source_mask = (source_ids != 0)[:, None, None]
@@ -104,6 +100,23 @@ def test_against_torch_layers_with_loss():
                                v["targets"].flatten(), ignore_index=0, label_smoothing=0.1)
 
     oracles.check_against(named("with loss"), other, bound=MODEL_BOUND)
+
+
+@pytest.mark.parametrize("name, changes", [
+    ("dropout", {}), ("dropout, untied, pre-norm, GELU", {"norm_first": True, "activation": "gelu"})])
+def test_against_torch_functions_in_training(name, changes):
+    config = dataclasses.replace(CONFIG, dropout=0.3, **changes)
+    oracles.check_against(named(name), lambda v: torch_functions.transformer(v, config), bound=MODEL_BOUND)
+
+
+@TWINS
+def test_where_dropout_is_active(twin, as_input):
+    """Of embeddings with positions, and in the layers, where test_encoder.py and test_decoder.py say."""
+    module = build(twin, dataclasses.replace(CONFIG, dropout=0.3))
+    active = {path: part.p for path, part in module.named_modules() if getattr(part, "p", 0) > 0}
+    in_layers = {path for path in active if path.startswith(("encoder.layers.0.", "decoder.layers.0."))}
+    assert active.keys() - in_layers == {"source_dropout", "target_dropout"}
+    assert len(in_layers) == 4 + 6 and set(active.values()) == {0.3}
 
 
 # Tied weights
@@ -222,6 +235,23 @@ def test_the_same_seed_gives_the_same_model():
     assert not np.array_equal(ours_state["source_embedding.weight"], ours_state["target_embedding.weight"])
 
 
+@TWINS
+def test_initial_values(twin, as_input):
+    """Biases and betas 0, gammas 1, embeddings of deviation 1 / sqrt(d_model), others within Xavier's limit."""
+    module = build(twin, dataclasses.replace(CONFIG, d_model=64, d_ff=128, tie_weights=False), rng=0)
+    for path, parameter in module.named_parameters():
+        values, (part, name) = np.array(parameter.data.tolist()), path.split(".")[-2:]
+        if name in ("bias", "beta"):
+            assert not values.any(), path
+        elif name == "gamma":
+            assert (values == 1).all(), path
+        elif part.endswith("embedding"):
+            assert not values[0].any() and abs(values[1:].std() * 8 - 1) < 0.1, path
+        else:
+            limit = np.sqrt(6 / sum(values.shape))
+            assert 0.98 * limit < abs(values).max() < 1.000001 * limit, path    # float32
+
+
 def test_float32_stays_float32():
     module = build(NUMPY, dataclasses.replace(CONFIG, dropout=0.2), rng=0)
     logits = module(SOURCE_IDS, TARGET_IDS)
@@ -267,7 +297,8 @@ def test_presets_differ_where_the_paper_says_so():
     (ValueError, "length 9, must be at most max_length, 8", [[3] * 9], [[1]]),
     (ValueError, "length 9, must be at most max_length, 8", [[3]], [[1] * 9]),
     (TypeError, "source_ids has dtype float64, must be int32 or int64", [[3.0]], [[1]]),
-    (ValueError, r"its first axis \(the batch\) must be 2", [[3]], [[1], [1]]),
+    (ValueError, r"target_ids has shape \(2, 1\), its first axis \(the batch\) must be 1, as source_ids'",
+     [[3]], [[1], [1]]),
 ])
 def test_errors_name_the_argument(error, match, source_ids, target_ids, twin, as_input):
     with pytest.raises(error, match=match):
@@ -281,6 +312,11 @@ def test_errors_name_the_argument(error, match, source_ids, target_ids, twin, as
     (ValueError, "num_encoder_layers is 0, must be at least 1", {"num_encoder_layers": 0}),
     (ValueError, "dropout is 1.0, must be at least 0 and below 1", {"dropout": 1.0}),
     (TypeError, "d_ff is '6', must be an int", {"d_ff": "6"}),
+    (TypeError, "dropout is '0.1', must be a number", {"dropout": "0.1"}),
+    (TypeError, "padding_idx is 0.0, must be an int", {"padding_idx": 0.0}),
+    (ValueError, "activation is 'swish', must be one of 'relu'", {"activation": "swish"}),
+    (TypeError, "norm_first is 1, must be True or False", {"norm_first": 1}),
+    (TypeError, "tie_weights is 'no', must be True or False", {"tie_weights": "no"}),
     (ValueError, "padding_idx is 9, .* target vocabulary",
      {"padding_idx": 9, "source_vocabulary_size": 10, "tie_weights": False}),
 ])
@@ -290,8 +326,6 @@ def test_config_errors_name_the_field(error, match, changes):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="activation is 'swish', must be one of 'relu'"):
-        build(NUMPY, dataclasses.replace(CONFIG, activation="swish"))
     with pytest.raises(ValueError, match="name is 'small', must be one of 'base', 'big'"):
         TransformerConfig.preset("small", 9, 9)
 

@@ -39,6 +39,18 @@ def greedy_decode(model, source_ids, *, begin, end, max_length):
     return ids[:, 1:]
 
 
+def lengthened(model, ids, log_probability, finished, memory, source_mask, begin):
+    """Log-probabilities (B, K, V) of the K beams of each source, ids (B, K, T), lengthened by each of the V symbols."""
+    padding, vocabulary_size = model.config.padding_idx, model.config.target_vocabulary_size
+    batch, beam_size, length = ids.shape
+    step = next_log_probabilities(model, ids.reshape(batch * beam_size, length), memory, source_mask,
+                                  [padding, begin]).reshape(batch, beam_size, vocabulary_size)
+    stay = np.full(vocabulary_size, -np.inf, step.dtype)         # (V,): a finished beam goes on with padding, for free
+    stay[padding] = 0
+    step = np.where(finished[:, :, None], stay, step)            # (B, K, V)
+    return log_probability[:, :, None] + step
+
+
 def beam_search(model, source_ids, *, begin, end, max_length, beam_size=4, alpha=0.6, n_best=1):
     """Keep the `beam_size` best beginnings of a target, lengthen each by every symbol, keep the best again, and so on.
 
@@ -62,13 +74,8 @@ def beam_search(model, source_ids, *, begin, end, max_length, beam_size=4, alpha
         log_probability[:, 0] = 0
         length = np.zeros((batch, beam_size), memory.dtype)      # (B, K)
         finished = np.zeros((batch, beam_size), dtype=bool)      # (B, K)
-        stay = np.full(vocabulary_size, -np.inf, memory.dtype)   # (V,): a finished beam goes on with padding, for free
-        stay[padding] = 0
         for _ in range(max_length):
-            step = next_log_probabilities(model, ids.reshape(batch * beam_size, ids.shape[-1]), memory, source_mask,
-                                          [padding, begin]).reshape(batch, beam_size, vocabulary_size)
-            step = np.where(finished[:, :, None], stay, step)                                # (B, K, V)
-            candidates = log_probability[:, :, None] + step                                  # (B, K, V)
+            candidates = lengthened(model, ids, log_probability, finished, memory, source_mask, begin)   # (B, K, V)
             lengths = length + ~finished                                                     # (B, K)
             scores = candidates / length_penalty(lengths, alpha)[:, :, None]                 # (B, K, V)
             best = np.argsort(-scores.reshape(batch, beam_size * vocabulary_size), kind="stable")[:, :beam_size]

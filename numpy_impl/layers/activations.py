@@ -112,7 +112,7 @@ def gelu_tanh_lean(x):
 def gelu_tanh_lean_backward(d_y, cache):
     """`gelu_tanh_backward` from the slope that `gelu_tanh_lean` kept: one product."""
     slope, = cache
-    d_x = d_y * slope
+    d_x = d_y * slope                                            # all of gelu-tanh-d-x, by gelu-tanh-slope
     return d_x
 
 
@@ -120,7 +120,10 @@ def gelu_tanh_lean_backward(d_y, cache):
 
 
 def sigmoid(x):
-    """y = 1 / (1 + exp(-x)), from 0 to 1. x: any shape. Returns y and the cache."""
+    """y = 1 / (1 + exp(-x)), from 0 to 1. x: any shape. Returns y and the cache.
+
+    Source: Goodfellow, Bengio and Courville (2016), "Deep Learning", section 6.2.2.2.
+    """
     with np.errstate(over="ignore"):                             # far left exp(-x) is inf, and y is 0, as it should be
         y = 1 / (1 + np.exp(-x))
     return y, (y,)
@@ -181,16 +184,19 @@ def tanh_backward(d_y, cache):
 
 
 class ReLU(Module):
-    """max(x, 0) of x: (...) of float32 or float64; TypeError otherwise."""
+    """max(x, 0) of x: (...) of float32 or float64; TypeError otherwise.
+
+    Source: Nair and Hinton (2010), "Rectified Linear Units Improve Restricted Boltzmann Machines".
+    """
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         y, cache = relu(x)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        return relu_backward(d_y, self.saved())
+        return relu_backward(d_y, self.saved(d_y))
 
 
 class GELU(Module):
@@ -208,43 +214,50 @@ class GELU(Module):
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         if self.approximate == "none":
-            y, cache = gelu_erf(x)
+            forward, backward = gelu_erf, gelu_erf_backward
+        elif self.plain:
+            forward, backward = gelu_tanh, gelu_tanh_backward
         else:
-            y, cache = gelu_tanh(x) if self.plain else gelu_tanh_lean(x)
-        self.save_for_backward(cache)
+            forward, backward = gelu_tanh_lean, gelu_tanh_lean_backward
+        y, cache = forward(x)
+        self.save_for_backward((backward, cache), y)
         return y
 
     def backward(self, d_y):
-        if self.approximate == "none":
-            return gelu_erf_backward(d_y, self.saved())
-        backward = gelu_tanh_backward if self.plain else gelu_tanh_lean_backward
-        return backward(d_y, self.saved())
+        backward, cache = self.saved(d_y)
+        return backward(d_y, cache)
 
 
 class SiLU(Module):
-    """x sigmoid(x) of x: (...) of float32 or float64; TypeError otherwise."""
+    """x sigmoid(x) of x: (...) of float32 or float64; TypeError otherwise.
+
+    Source: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units", section 4.
+    """
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         y, cache = silu(x)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        return silu_backward(d_y, self.saved())
+        return silu_backward(d_y, self.saved(d_y))
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x)) of x: (...) of float32 or float64; TypeError otherwise."""
+    """1 / (1 + exp(-x)) of x: (...) of float32 or float64; TypeError otherwise.
+
+    Source: Goodfellow, Bengio and Courville (2016), "Deep Learning", section 6.2.2.2.
+    """
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         y, cache = sigmoid(x)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        return sigmoid_backward(d_y, self.saved())
+        return sigmoid_backward(d_y, self.saved(d_y))
 
 
 class Tanh(Module):
@@ -253,16 +266,16 @@ class Tanh(Module):
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         y, cache = tanh(x)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        return tanh_backward(d_y, self.saved())
+        return tanh_backward(d_y, self.saved(d_y))
 
 
 def activation(name):
     """A new module by name: "relu", "gelu" (with erf), "gelu_tanh", "silu", "sigmoid" or "tanh"; else ValueError."""
-    checks.choice("activation", name, ("relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"))
+    checks.activation_name(name)
     if name == "gelu":
         return GELU("none")
     if name == "gelu_tanh":

@@ -36,7 +36,7 @@ def scaled_dot_product_attention_backward(d_output, cache):
     """Return d_query: (B, H, Tq, Dh), d_key: (B, H, Tk, Dh), d_value: (B, H, Tk, Dv)."""
     query, key, value, mask, scale, dropped_weights, softmax_cache, dropout_cache = cache
     # output = dropped_weights @ value
-    d_dropped_weights = d_output @ value.swapaxes(-1, -2)        # eq: attention-d-weights
+    d_dropped_weights = d_output @ value.swapaxes(-1, -2)        # eq: attention-d-dropped-weights
     d_value = dropped_weights.swapaxes(-1, -2) @ d_output        # eq: attention-d-value
     # dropped_weights = dropout(weights)
     d_weights = dropout_backward(d_dropped_weights, dropout_cache)
@@ -68,6 +68,7 @@ def scaled_dot_product_attention_lean(query, key, value, mask=None, keep=None, p
 def scaled_dot_product_attention_lean_backward(d_output, cache):
     """The plain backward with softmax's collapsed gradient, which is 0 wherever the mask is False."""
     query, key, value, scale, dropped_weights, softmax_cache, dropout_cache = cache
+    # The plain steps from attention-d-dropped-weights to attention-d-key, the softmax by softmax-d-x-collapsed.
     d_dropped_weights = d_output @ value.swapaxes(-1, -2)
     d_value = dropped_weights.swapaxes(-1, -2) @ d_output
     d_weights = dropout_backward(d_dropped_weights, dropout_cache)
@@ -147,14 +148,18 @@ class MultiHeadAttention(Module):
 
     forward(query, key, value, mask=None, return_weights=False): query (B, Tq, D), key and value (B, Tk, D); mask
     boolean, broadcasts to (B, H, Tq, Tk), True = may be attended to. Returns (B, Tq, D), with return_weights also the
-    weights (B, H, Tq, Tk) before dropout, for looking at: they carry no gradient.
+    weights (B, H, Tq, Tk) before dropout, for looking at: they carry no gradient. Inside a model, set `keep_weights` to
+    True: then each forward pass leaves its weights in `kept_weights`.
     backward(d_output) returns d_query, d_key, d_value.
     num_key_value_heads: fewer heads for key and value, each shared by a group of query heads (default: num_heads).
     Errors: d_model not divisible by num_heads, num_heads not by num_key_value_heads, wrong shapes (ValueError), dtypes
     (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.2; grouped heads: Ainslie et al. (2023).
-    Departures: the projections have biases unless bias=False; the paper writes none.
+    Departures: the projections have biases unless bias=False, the paper writes none; dropout of the weights, as the
+    authors' code has it.
     """
+
+    argument_names = ("query", "key", "value", "mask")    # what a caller of forward calls them, for errors
 
     def __init__(self, d_model, num_heads, num_key_value_heads=None, bias=True, dropout=0.0, *,
                  rng=None, dtype="float32"):
@@ -172,11 +177,11 @@ class MultiHeadAttention(Module):
         self.value_projection = Linear(d_model, num_key_value_heads * d_head, bias, rng=rng, dtype=dtype)
         self.dropout = Dropout(dropout)
         self.output_projection = Linear(num_heads * d_head, d_model, bias, rng=rng, dtype=dtype)
-        self.keep_weights = False      # True: each forward pass leaves its weights in `kept_weights`, for looking at
+        self.keep_weights = False
         self.kept_weights = None
 
     def forward(self, query, key, value, mask=None, return_weights=False):
-        checks.attention(query, key, value, mask, np.ndarray, self.d_model, self.num_heads,
+        checks.attention(self.argument_names, query, key, value, mask, np.ndarray, self.d_model, self.num_heads,
                          self.query_projection.weight.dtype)
         projected_query = self.query_projection(query)           # (B, Tq, H * Dh)
         projected_key = self.key_projection(key)                 # (B, Tk, Hkv * Dh)
@@ -188,20 +193,24 @@ class MultiHeadAttention(Module):
         repeated_keys, group_cache = repeat_heads(key_heads, group_size)                     # (B, H, Tk, Dh)
         repeated_values, _ = repeat_heads(value_heads, group_size)                           # (B, H, Tk, Dh)
         keep = self.dropout.draw_keep((*query_heads.shape[:-1], key.shape[1]))               # (B, H, Tq, Tk) or None
-        attention = scaled_dot_product_attention if self.plain else scaled_dot_product_attention_lean
+        if self.plain:
+            attention, attention_backward = scaled_dot_product_attention, scaled_dot_product_attention_backward
+        else:
+            attention, attention_backward = (scaled_dot_product_attention_lean,
+                                             scaled_dot_product_attention_lean_backward)
         heads, weights, attention_cache = attention(
             query_heads, repeated_keys, repeated_values, mask, keep, self.dropout.p)         # (B, H, Tq, Dh)
         concatenated, merge_cache = merge_heads(heads)           # (B, Tq, H * Dh)
         output = self.output_projection(concatenated)            # (B, Tq, D)
-        self.save_for_backward((query_cache, key_cache, value_cache, group_cache, attention_cache, merge_cache))
+        self.save_for_backward((query_cache, key_cache, value_cache, group_cache,
+                                attention_backward, attention_cache, merge_cache), output)
         if self.keep_weights:
             self.kept_weights = weights
         return (output, weights) if return_weights else output
 
     def backward(self, d_output):
-        query_cache, key_cache, value_cache, group_cache, attention_cache, merge_cache = self.saved()
-        attention_backward = (scaled_dot_product_attention_backward if self.plain
-                              else scaled_dot_product_attention_lean_backward)
+        (query_cache, key_cache, value_cache, group_cache,
+         attention_backward, attention_cache, merge_cache) = self.saved(d_output, "d_output")
         d_concatenated = self.output_projection.backward(d_output)
         d_heads = merge_heads_backward(d_concatenated, merge_cache)
         d_query_heads, d_repeated_keys, d_repeated_values = attention_backward(d_heads, attention_cache)
@@ -217,27 +226,37 @@ class MultiHeadAttention(Module):
 
 
 class SelfAttention(MultiHeadAttention):
-    """Multi-head attention of a sequence to itself: forward(x, mask=None) with x: (B, T, D)."""
+    """Multi-head attention of a sequence to itself: the queries, keys and values are all projections of x.
 
-    def forward(self, x, mask=None):
-        return super().forward(x, x, x, mask)
+    forward(x, mask=None, return_weights=False) with x: (B, T, D). Sizes and errors as MultiHeadAttention.
+    Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.3.
+    """
 
-    def backward(self, d_y):
-        d_x_from_query, d_x_from_key, d_x_from_value = super().backward(d_y)
+    argument_names = ("x", "x", "x", "mask")
+
+    def forward(self, x, mask=None, return_weights=False):
+        return super().forward(x, x, x, mask, return_weights)
+
+    def backward(self, d_output):
+        d_x_from_query, d_x_from_key, d_x_from_value = super().backward(d_output)
         d_x = d_x_from_query + d_x_from_key + d_x_from_value     # eq: self-attention-d-x
         return d_x
 
 
 class CrossAttention(MultiHeadAttention):
-    """Multi-head attention of x to a memory: forward(x, memory, mask=None), x: (B, Tq, D), memory: (B, Tk, D).
+    """Multi-head attention of x to a memory: the queries are projections of x, keys and values of the memory.
 
-    backward(d_y) returns d_x, d_memory.
+    forward(x, memory, memory_mask=None, return_weights=False) with x: (B, Tq, D), memory: (B, Tk, D), memory_mask:
+    broadcasts to (B, H, Tq, Tk). backward(d_output) returns d_x, d_memory. Sizes and errors as MultiHeadAttention.
+    Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.3.
     """
 
-    def forward(self, x, memory, mask=None):
-        return super().forward(x, memory, memory, mask)
+    argument_names = ("x", "memory", "memory", "memory_mask")
 
-    def backward(self, d_y):
-        d_x, d_memory_from_key, d_memory_from_value = super().backward(d_y)
+    def forward(self, x, memory, memory_mask=None, return_weights=False):
+        return super().forward(x, memory, memory, memory_mask, return_weights)
+
+    def backward(self, d_output):
+        d_x, d_memory_from_key, d_memory_from_value = super().backward(d_output)
         d_memory = d_memory_from_key + d_memory_from_value       # eq: cross-attention-d-memory
         return d_x, d_memory

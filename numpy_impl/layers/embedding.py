@@ -65,9 +65,9 @@ class Embedding(Module):
     def forward(self, ids):
         checks.ids("ids", ids, np.ndarray, size=self.num_embeddings)
         y, cache = embedding(ids, self.weight.data, self.padding_idx, self.scale)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        d_weight = embedding_backward(d_y, self.saved())
+        d_weight = embedding_backward(d_y, self.saved(d_y))
         self.weight.grad += d_weight

@@ -14,7 +14,10 @@ class FeedForward(Module):
 
     activation: "relu", "gelu" (erf), "gelu_tanh", or another of `activations.activation` (ValueError).
     dropout: of the activated features.
+    Errors: a size that is no int, dropout no number (TypeError); a size below 1, dropout outside of 0 <= p < 1, an
+    unknown activation (ValueError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.3, eq. 2.
+    Departures: dropout of the activated features, as the authors' code has it; no biases with bias=False.
     """
 
     def __init__(self, d_model, d_ff, activation="relu", dropout=0.0, bias=True, *, rng=None, dtype="float32"):
@@ -46,7 +49,10 @@ class GatedFeedForward(Module):
 
     activation: "silu" makes it SwiGLU, "gelu" GEGLU; any name of `activations.activation` (ValueError).
     dropout: of the gated features.
+    Errors: a size that is no int, dropout no number (TypeError); a size below 1, dropout outside of 0 <= p < 1, an
+    unknown activation (ValueError).
     Source: Shazeer (2020), "GLU Variants Improve Transformer", eq. 6.
+    Departures: dropout of the gated features, which the paper leaves out; biases with bias=True.
     """
 
     def __init__(self, d_model, d_ff, activation="silu", dropout=0.0, bias=False, *, rng=None, dtype="float32"):
@@ -66,11 +72,11 @@ class GatedFeedForward(Module):
         gated = opening * content                                # (..., d_ff)
         dropped = self.dropout(gated)                            # (..., d_ff)
         y = self.down(dropped)                                   # (..., d_model)
-        self.save_for_backward((opening, content))
+        self.save_for_backward((opening, content), y)
         return y
 
     def backward(self, d_y):
-        opening, content = self.saved()
+        opening, content = self.saved(d_y)
         d_dropped = self.down.backward(d_y)
         d_gated = self.dropout.backward(d_dropped)
         # gated = opening * content
@@ -79,5 +85,5 @@ class GatedFeedForward(Module):
         d_x_from_up = self.up.backward(d_content)
         d_gate_input = self.activation.backward(d_opening)
         d_x_from_gate = self.gate.backward(d_gate_input)
-        d_x = d_x_from_up + d_x_from_gate                        # x went both ways
+        d_x = d_x_from_up + d_x_from_gate                        # eq: gated-d-x
         return d_x

@@ -52,11 +52,11 @@ class Linear(Module):
     def forward(self, x):
         checks.activations("x", x, np.ndarray, width=self.d_in, dtype=self.weight.dtype)
         y, cache = linear(x, self.weight.data, None if self.bias is None else self.bias.data)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        d_x, d_weight, d_bias = linear_backward(d_y, self.saved())
+        d_x, d_weight, d_bias = linear_backward(d_y, self.saved(d_y))
         self.weight.grad += d_weight
         if self.bias is not None:
             self.bias.grad += d_bias

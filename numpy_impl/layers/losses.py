@@ -15,6 +15,7 @@ def cross_entropy(logits, targets, ignore_index=-100, label_smoothing=0.0, targe
     target_count: int, what the sum is divided by; None for the number of targets that are not ignored. A batch that is
     cut into parts gives each part the count of the whole: then losses and gradients of the parts add up.
     Returns the loss, 0-d, and the cache. Raises ValueError if there is nothing to divide by (all targets ignored).
+    A row of nothing but -inf has no distribution: its loss is NaN.
     Source: Szegedy et al. (2016), "Rethinking the Inception Architecture for Computer Vision", section 7.
     """
     counted = targets != ignore_index                            # (...)
@@ -63,17 +64,20 @@ def cross_entropy_backward(d_loss, cache):
 
 
 def cross_entropy_lean(logits, targets, ignore_index=-100, label_smoothing=0.0, target_count=None):
-    """`cross_entropy` in one array, which ends as the probabilities that the backward pass needs."""
+    """`cross_entropy` in one array, which ends as the probabilities that the backward pass needs.
+
+    A row of nothing but -inf gives NaN.
+    """
     counted = targets != ignore_index                            # (...)
     count = checks.target_count(target_count, counted)
     classes = np.where(counted, targets, 0)                      # (...)
-    probabilities = logits - logits.max(axis=-1, keepdims=True)  # (..., V), so far only shifted
-    wanted = np.take_along_axis(probabilities, classes[..., None], axis=-1)[..., 0]   # (...)
+    shifted = logits - logits.max(axis=-1, keepdims=True)        # (..., V)
+    wanted = np.take_along_axis(shifted, classes[..., None], axis=-1)[..., 0]    # (...)
     if label_smoothing != 0:
-        wanted = wanted * (1 - label_smoothing) + probabilities.mean(axis=-1) * label_smoothing
-    np.exp(probabilities, out=probabilities)
-    row_total = probabilities.sum(axis=-1, keepdims=True)        # (..., 1)
-    probabilities /= row_total
+        wanted = wanted * (1 - label_smoothing) + shifted.mean(axis=-1) * label_smoothing
+    exponentials = np.exp(shifted, out=shifted)                  # (..., V), in the memory of shifted
+    row_total = exponentials.sum(axis=-1, keepdims=True)         # (..., 1)
+    probabilities = np.divide(exponentials, row_total, out=exponentials)     # (..., V), in the same memory
     losses = np.where(counted, np.log(row_total[..., 0]) - wanted, 0)    # (...)
     total = losses.sum()
     loss = total / count
@@ -84,6 +88,7 @@ def cross_entropy_lean_backward(d_loss, cache):
     """`cross_entropy_backward` collapsed into probabilities minus smoothed targets, from `cross_entropy_lean`."""
     probabilities, counted, count, classes, label_smoothing = cache
     num_classes = probabilities.shape[-1]
+    # From cross-entropy-d-smoothed through the gradient of log-softmax at once.
     scale = float(d_loss) / count
     rows = probabilities.reshape(-1, num_classes) * scale        # (N, V)
     rows -= scale * label_smoothing / num_classes
@@ -105,18 +110,18 @@ class CrossEntropyLoss(Module):
 
     def __init__(self, ignore_index=-100, label_smoothing=0.0):
         super().__init__()
-        checks.probability("label_smoothing", label_smoothing)
         self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = checks.probability("label_smoothing", label_smoothing)
 
     def forward(self, logits, targets, target_count=None):
         checks.activations("logits", logits, np.ndarray)
         checks.targets("targets", targets, np.ndarray, logits=logits, ignore_index=self.ignore_index)
-        forward = cross_entropy if self.plain else cross_entropy_lean
+        forward, backward = ((cross_entropy, cross_entropy_backward) if self.plain
+                             else (cross_entropy_lean, cross_entropy_lean_backward))
         loss, cache = forward(logits, targets, self.ignore_index, self.label_smoothing, target_count)
-        self.save_for_backward(cache)
+        self.save_for_backward((backward, cache), loss)
         return loss
 
     def backward(self, d_loss=1.0):
-        backward = cross_entropy_backward if self.plain else cross_entropy_lean_backward
-        return backward(d_loss, self.saved())
+        backward, cache = self.saved(d_loss, "d_loss")
+        return backward(d_loss, cache)

@@ -1,7 +1,6 @@
 """Masks for attention: boolean arrays, True where a query may attend to a key, that broadcast to (B, H, Tq, Tk)."""
 
 import functools
-import math
 import operator
 
 import numpy as np
@@ -15,8 +14,8 @@ def padding_mask(ids, padding_idx):
     ids: (B, T) of int32 or int64, at least 0. padding_idx: int at least 0. Returns a boolean (B, 1, 1, T).
     Raises TypeError for another type, ValueError for another shape, a negative id or T = 0.
     """
-    checks.index("padding_idx", padding_idx, size=math.inf)
-    checks.ids("ids", ids, np.ndarray, size=math.inf, rank=2)
+    checks.index("padding_idx", padding_idx)
+    checks.ids("ids", ids, np.ndarray, rank=2)
     return (ids != padding_idx)[:, None, None, :]
 
 

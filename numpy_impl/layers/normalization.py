@@ -53,7 +53,11 @@ def layer_norm_backward(d_y, cache):
 
 
 def layer_norm_lean_backward(d_y, cache):
-    """`layer_norm_backward` with all steps between d_x_hat and d_x collapsed into one formula."""
+    """`layer_norm_backward` with all steps between d_x_hat and d_x collapsed into one formula.
+
+    A row of x_hat stays as it is when x moves along the row of ones (a shift) or along x_hat (a scaling), so d_x has no
+    part along either: `along_ones` and `along_x_hat` are how much of d_x_hat lies there.
+    """
     _, std, x_hat, gamma = cache
     leading = tuple(range(d_y.ndim - 1))
     d_beta = d_y.sum(axis=leading)
@@ -68,7 +72,7 @@ def layer_norm_lean_backward(d_y, cache):
 class LayerNorm(Module):
     """Layer normalization of (..., d_model), with trained gamma (d_model,), at first 1, and beta (d_model,), 0.
 
-    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise.
+    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise. eps is at least 0.
     Source: Ba, Kiros and Hinton (2016), "Layer Normalization", eq. 4.
     """
 
@@ -77,19 +81,20 @@ class LayerNorm(Module):
         checks.positive_int("d_model", d_model)
         dtype = checks.parameter_dtype(dtype)
         self.d_model = d_model
-        self.eps = eps
+        self.eps = checks.not_negative("eps", eps)
         self.gamma = Parameter(initialization.constant(1, (d_model,), dtype))
         self.beta = Parameter(initialization.constant(0, (d_model,), dtype))
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray, width=self.d_model, dtype=self.gamma.dtype)
         y, cache = layer_norm(x, self.gamma.data, self.beta.data, self.eps)
-        self.save_for_backward(cache)
+        backward = layer_norm_backward if self.plain else layer_norm_lean_backward
+        self.save_for_backward((backward, cache), y)
         return y
 
     def backward(self, d_y):
-        backward = layer_norm_backward if self.plain else layer_norm_lean_backward
-        d_x, d_gamma, d_beta = backward(d_y, self.saved())
+        backward, cache = self.saved(d_y)
+        d_x, d_gamma, d_beta = backward(d_y, cache)
         self.gamma.grad += d_gamma
         self.beta.grad += d_beta
         return d_x
@@ -135,7 +140,7 @@ def rms_norm_backward(d_y, cache):
 class RMSNorm(Module):
     """Root mean square normalization of (..., d_model), with a trained gamma (d_model,), 1 at first.
 
-    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise.
+    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise. eps is at least 0.
     Source: Zhang and Sennrich (2019), "Root Mean Square Layer Normalization", eq. 4.
     Departures: eps inside the root, as LLaMA has it; the paper has none.
     """
@@ -145,17 +150,17 @@ class RMSNorm(Module):
         checks.positive_int("d_model", d_model)
         dtype = checks.parameter_dtype(dtype)
         self.d_model = d_model
-        self.eps = eps
+        self.eps = checks.not_negative("eps", eps)
         self.gamma = Parameter(initialization.constant(1, (d_model,), dtype))
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray, width=self.d_model, dtype=self.gamma.dtype)
         y, cache = rms_norm(x, self.gamma.data, self.eps)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        d_x, d_gamma = rms_norm_backward(d_y, self.saved())
+        d_x, d_gamma = rms_norm_backward(d_y, self.saved(d_y))
         self.gamma.grad += d_gamma
         return d_x
 
@@ -247,7 +252,8 @@ class BatchNorm1d(Module):
 
     In training it uses the batch's statistics and moves running_mean and running_variance (d_model,) towards them by
     `momentum`, the variance unbiased; in evaluation it uses the running ones. An empty batch changes nothing.
-    Errors: a single row in training (ValueError), a wrong width (ValueError) or dtype (TypeError).
+    Errors: another shape, a single row in training, eps below 0, momentum outside of 0 to 1 (ValueError); another
+    dtype, eps or momentum no number (TypeError).
     Source: Ioffe and Szegedy (2015), "Batch Normalization". It is here to be compared with LayerNorm.
     Departures: the running statistics are moving averages, as torch has them; the paper averages over several batches.
     """
@@ -260,19 +266,19 @@ class BatchNorm1d(Module):
         checks.positive_int("d_model", d_model)
         dtype = checks.parameter_dtype(dtype)
         self.d_model = d_model
-        self.eps = eps
-        self.momentum = momentum
+        self.eps = checks.not_negative("eps", eps)
+        self.momentum = checks.proportion("momentum", momentum)
         self.gamma = Parameter(initialization.constant(1, (d_model,), dtype))
         self.beta = Parameter(initialization.constant(0, (d_model,), dtype))
         self.register_buffer("running_mean", initialization.constant(0, (d_model,), dtype))
         self.register_buffer("running_variance", initialization.constant(1, (d_model,), dtype))
 
     def forward(self, x):
-        checks.activations("x", x, np.ndarray, width=self.d_model, dtype=self.gamma.dtype)
+        checks.activations("x", x, np.ndarray, width=self.d_model, dtype=self.gamma.dtype, rank=(2, 3))
         if not self.training:
             y, cache = batch_norm(x, self.gamma.data, self.beta.data,
                                   self.running_mean, self.running_variance, self.eps)
-            self.save_for_backward((batch_norm_backward, cache))
+            self.save_for_backward((batch_norm_backward, cache), y)
             return y
         count = x.size // self.d_model
         if count == 1:
@@ -282,11 +288,11 @@ class BatchNorm1d(Module):
             unbiased = variance * (count / (count - 1))
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_variance += self.momentum * (unbiased - self.running_variance)
-        self.save_for_backward((batch_norm_training_backward, cache))
+        self.save_for_backward((batch_norm_training_backward, cache), y)
         return y
 
     def backward(self, d_y):
-        backward, cache = self.saved()
+        backward, cache = self.saved(d_y)
         d_x, d_gamma, d_beta = backward(d_y, cache)
         self.gamma.grad += d_gamma
         self.beta.grad += d_beta

@@ -43,11 +43,11 @@ class SinusoidalPositionalEncoding(Module):
         checks.activations("x", x, np.ndarray, width=self.d_model, dtype=self.table.dtype, rank=3)
         checks.length("x", x.shape[1], self.max_length)
         y = x + self.table[:x.shape[1]]                          # (B, T, D)
-        self.save_for_backward(())
+        self.save_for_backward((), y)
         return y
 
     def backward(self, d_y):
-        self.saved()
+        self.saved(d_y)
         # y = x + table: the table is a constant
         return d_y
 
@@ -98,11 +98,11 @@ class LearnedPositionalEncoding(Module):
         checks.activations("x", x, np.ndarray, width=self.d_model, dtype=self.weight.dtype, rank=3)
         checks.length("x", x.shape[1], self.max_length)
         y, cache = add_positions(x, self.weight.data)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        d_x, d_weight = add_positions_backward(d_y, self.saved())
+        d_x, d_weight = add_positions_backward(d_y, self.saved(d_y))
         self.weight.grad += d_weight
         return d_x
 
@@ -173,7 +173,7 @@ class RotaryPositionalEncoding(Module):
     The product of a query and a key then depends on their distance alone, not on where they stand. One instance serves
     one forward pass: queries and keys have one each.
     Forward takes x: (B, H, T, d_head) of `dtype` and returns the same shape. Raises TypeError for another dtype,
-    ValueError for another shape, for T above max_length, for an odd d_head and for an unknown layout.
+    ValueError for another shape, T above max_length, an odd d_head, an unknown layout and a base of 0 or less.
     The tables are neither trained nor part of the state.
     Source: Su et al. (2021), "RoFormer: Enhanced Transformer with Rotary Position Embedding", eq. 34.
     Departures: layout "half" pairs feature i with i + d_head / 2, as GPT-NeoX and LLaMA in the transformers library;
@@ -190,14 +190,14 @@ class RotaryPositionalEncoding(Module):
         self.d_head = d_head
         self.max_length = max_length
         self.layout = layout
-        self.cos, self.sin = rotation_tables(max_length, d_head, base, dtype)
+        self.cos, self.sin = rotation_tables(max_length, d_head, checks.positive("base", base), dtype)
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray, width=self.d_head, dtype=self.cos.dtype, rank=4)
         checks.length("x", x.shape[2], self.max_length)
         y, cache = rotate_pairs(x, self.cos[:x.shape[2]], self.sin[:x.shape[2]], self.layout)
-        self.save_for_backward(cache)
+        self.save_for_backward(cache, y)
         return y
 
     def backward(self, d_y):
-        return rotate_pairs_backward(d_y, self.saved())
+        return rotate_pairs_backward(d_y, self.saved(d_y))

@@ -13,7 +13,8 @@ class ResidualConnection(Module):
 
     forward(x, *context): x (B, T, D); the sublayer is called with x and the context (a mask; for cross-attention memory
     and mask) and returns (B, T, D). backward(d_y) returns d_x, for cross-attention d_x, d_memory.
-    sublayer, norm: the modules. dropout: of the sublayer's output.
+    sublayer, norm: the modules. dropout: of the sublayer's output; TypeError unless a number, ValueError unless
+    0 <= dropout < 1.
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.1 and 5.4; pre-norm: Xiong et al. (2020), "On
     Layer Normalization in the Transformer Architecture".
     """

@@ -13,6 +13,8 @@ def softmax(x, axis=-1):
 
     x: (..., K) for axis -1; -inf stands for a masked score. Returns y of the same shape and the cache.
     A row of nothing but -inf (all masked) gives 0 everywhere, and gradient 0; a NaN or +inf gives NaN.
+    Source: Bridle (1990), "Training Stochastic Model Recognition Algorithms as Networks can lead to Maximum Mutual
+    Information Estimation of Parameters"; the shift: Goodfellow et al. (2016), "Deep Learning", section 4.1.
     """
     row_max = x.max(axis=axis, keepdims=True)                    # (..., 1)
     shift = np.where(row_max == -np.inf, 0, row_max)             # (..., 1), a constant: y is the same for any shift
@@ -55,6 +57,7 @@ def softmax_lean(x, axis=-1):
 def softmax_lean_backward(d_y, cache):
     """`softmax_backward` collapsed into one formula, from the cache of `softmax_lean`."""
     y, axis = cache
+    # From softmax-d-divisor to softmax-d-shifted at once: y / divisor times the sum, and exponentials / divisor is y.
     mean_d_y = (d_y * y).sum(axis=axis, keepdims=True)           # (..., 1), the mean of d_y in the weights y
     d_x = y * (d_y - mean_d_y)                                   # eq: softmax-d-x-collapsed
     return d_x
@@ -63,23 +66,26 @@ def softmax_lean_backward(d_y, cache):
 class Softmax(Module):
     """Softmax of (..., K) along `axis`.
 
-    Forward takes x of float32 or float64 (TypeError otherwise); ValueError if x has no such axis or it is empty.
+    axis: an int. Forward takes x of float32 or float64. TypeError otherwise; ValueError if x has no such axis or it is
+    empty.
     """
 
     def __init__(self, axis=-1):
         super().__init__()
+        checks.integer("axis", axis)
         self.axis = axis
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         checks.axis("axis", self.axis, x)
-        y, cache = softmax(x, self.axis) if self.plain else softmax_lean(x, self.axis)
-        self.save_for_backward(cache)
+        forward, backward = (softmax, softmax_backward) if self.plain else (softmax_lean, softmax_lean_backward)
+        y, cache = forward(x, self.axis)
+        self.save_for_backward((backward, cache), y)
         return y
 
     def backward(self, d_y):
-        backward = softmax_backward if self.plain else softmax_lean_backward
-        return backward(d_y, self.saved())
+        backward, cache = self.saved(d_y)
+        return backward(d_y, cache)
 
 
 # Log-softmax
@@ -90,6 +96,7 @@ def log_softmax(x, axis=-1):
 
     x: (..., K) for axis -1. Returns y of the same shape and the cache.
     A row of nothing but -inf has no distribution: it gives NaN, as torch's; so does a NaN or +inf.
+    Source: Goodfellow, Bengio and Courville (2016), "Deep Learning", section 6.2.2.3.
     """
     row_max = x.max(axis=axis, keepdims=True)                    # (..., 1), a constant: y is the same for any shift
     shifted = x - row_max                                        # (..., K)
@@ -121,6 +128,7 @@ def log_softmax_backward(d_y, cache):
 def log_softmax_lean_backward(d_y, cache):
     """`log_softmax_backward` collapsed into one formula."""
     _, _, y, axis = cache
+    # From log-softmax-d-log-total to log-softmax-d-shifted at once: exponentials / total is exp(y).
     d_x = d_y - np.exp(y) * d_y.sum(axis=axis, keepdims=True)    # eq: log-softmax-d-x-collapsed
     return d_x
 
@@ -128,20 +136,23 @@ def log_softmax_lean_backward(d_y, cache):
 class LogSoftmax(Module):
     """Log-softmax of (..., K) along `axis`.
 
-    Forward takes x of float32 or float64 (TypeError otherwise); ValueError if x has no such axis or it is empty.
+    axis: an int. Forward takes x of float32 or float64. TypeError otherwise; ValueError if x has no such axis or it is
+    empty.
     """
 
     def __init__(self, axis=-1):
         super().__init__()
+        checks.integer("axis", axis)
         self.axis = axis
 
     def forward(self, x):
         checks.activations("x", x, np.ndarray)
         checks.axis("axis", self.axis, x)
         y, cache = log_softmax(x, self.axis)
-        self.save_for_backward(cache)
+        backward = log_softmax_backward if self.plain else log_softmax_lean_backward
+        self.save_for_backward((backward, cache), y)
         return y
 
     def backward(self, d_y):
-        backward = log_softmax_backward if self.plain else log_softmax_lean_backward
-        return backward(d_y, self.saved())
+        backward, cache = self.saved(d_y)
+        return backward(d_y, cache)

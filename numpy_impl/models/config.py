@@ -35,6 +35,10 @@ class TransformerConfig:
             checks.positive_int(name, getattr(self, name))
         checks.heads(self.d_model, self.num_heads, self.num_heads)
         checks.probability("dropout", self.dropout)
+        checks.activation_name(self.activation)
+        checks.boolean("norm_first", self.norm_first)
+        checks.boolean("tie_weights", self.tie_weights)
+        checks.integer("padding_idx", self.padding_idx)
         for name in ("source", "target"):
             size = getattr(self, f"{name}_vocabulary_size")
             if not 0 <= self.padding_idx < size:

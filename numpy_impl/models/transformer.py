@@ -19,7 +19,8 @@ class Transformer(Module):
     forward(source_ids, target_ids): integer ids (B, Ts) and (B, Tt), the target shifted right (it begins with the
     begin symbol). Returns logits (B, Tt, V): row t scores the target's symbol t + 1.
     backward(d_logits) adds to the gradients of all parameters; ids have no gradient, so it returns None.
-    config: TransformerConfig. rng: np.random.Generator, seed or None. Errors: ids out of range, too long (ValueError).
+    config: TransformerConfig. rng: np.random.Generator, seed or None. Errors: ids out of range, too long, or
+    batches of different sizes (ValueError), other dtypes and types (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3 and figure 1.
     Departures: the output projection has no bias; dropout on attention weights and activated features.
     """
@@ -56,6 +57,7 @@ class Transformer(Module):
         return memory, source_mask
 
     def encode_backward(self, d_memory):
+        """Take back d_memory: (B, Ts, D), and add to the gradients of the encoder and the source embedding."""
         d_dropped = self.encoder.backward(d_memory)
         d_positioned = self.source_dropout.backward(d_dropped)
         d_embedded = self.source_position.backward(d_positioned)
@@ -74,7 +76,7 @@ class Transformer(Module):
         return logits
 
     def decode_backward(self, d_logits):
-        """Return d_memory: (B, Ts, D)."""
+        """Return d_memory: (B, Ts, D). d_logits: (B, Tt, V)."""
         d_decoded = self.output_projection.backward(d_logits)
         d_dropped, d_memory = self.decoder.backward(d_decoded)
         d_positioned = self.target_dropout.backward(d_dropped)
@@ -84,6 +86,7 @@ class Transformer(Module):
 
     def forward(self, source_ids, target_ids):
         memory, source_mask = self.encode(source_ids)                        # (B, Ts, D)
+        checks.same_batch("target_ids", target_ids, "source_ids", source_ids)
         logits = self.decode(target_ids, memory, source_mask)                # (B, Tt, V)
         return logits
 

@@ -116,7 +116,7 @@ def ordinal_suffix(number):
 def demo_forms():
     """Return the forms that a small model learns in a minute: the commonest of each language, to ISO."""
     styles = {
-        "en_US": ("medium", "long", "full", "yMd"),
+        "en_US": ("medium", "long", "yMd"),
         "en_GB": ("medium", "long", "yMd"),
         "de": ("medium", "long", "yMd", "yMMMEd"),
         "fr": ("medium", "long", "yMMMEd"),

@@ -1,18 +1,6 @@
-"""Parameter groups, and the checks of the numbers that an optimizer or a schedule is given. They serve both twins."""
+"""Parameter groups, and the checks of what an optimizer is given. They serve both twins."""
 
-import math
-import numbers
-
-
-def not_negative(name, value):
-    """Return `value` as a float. Raises TypeError unless it is a real number, ValueError unless finite and >= 0."""
-    # A NumPy scalar would promote float32 arrays to float64; a Python float takes on the array's dtype.
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}, must be a number")
-    number = float(value)
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} is {value!r}, must be at least 0 and finite")
-    return number
+from numpy_impl import checks
 
 
 def parameter_groups(model, weight_decay):
@@ -45,7 +33,7 @@ def group_entries(parameters, weight_decay):
         if not {"named_parameters"} <= group.keys() <= {"named_parameters", "weight_decay"}:
             raise ValueError(f"a group has the keys {sorted(group)}, must have 'named_parameters' "
                              "and may have 'weight_decay'")
-        decay = not_negative("weight_decay", group.get("weight_decay", weight_decay))
+        decay = checks.not_negative("weight_decay", group.get("weight_decay", weight_decay))
         for pair in group["named_parameters"]:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
                 raise TypeError(f"parameters holds a {type(pair).__name__}, must hold pairs (path, Parameter), "

@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 from numpy_impl import checks
-from numpy_impl.training import hyperparameters
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class NoamSchedule:
     def __post_init__(self):
         checks.positive_int("d_model", self.d_model)
         checks.positive_int("warmup", self.warmup)
-        hyperparameters.not_negative("factor", self.factor)
+        checks.not_negative("factor", self.factor)
 
     def __call__(self, step):
         """The rate of `step`, from 1."""
@@ -48,8 +47,8 @@ class WarmupSchedule:
     final: float = 0.0
 
     def __post_init__(self):
-        hyperparameters.not_negative("peak", self.peak)
-        hyperparameters.not_negative("final", self.final)
+        checks.not_negative("peak", self.peak)
+        checks.not_negative("final", self.final)
         checks.positive_int("warmup", self.warmup)
         checks.positive_int("total", self.total)
         if self.total <= self.warmup:

@@ -9,7 +9,8 @@ from parity_tests.harness.judge import Row, judge
 def compare(ours, theirs, *, bound, reference=None, omitted=None, zero_gradients=()):
     """Compare NumPy's Recording with torch's; returns a list of Row. A Row with a `problem` is a failure.
 
-    bound: in eps. reference: torch's Recording in float64, where `ours` and `theirs` are float32 (see `judge`).
+    bound: in eps; a number, or a function of the module's path.
+    reference: torch's Recording in float64, where `ours` and `theirs` are float32 (see `judge`).
     omitted: {function: names that this NumPy function leaves out}, ("*",) if it is never called. A name that is missing
     and not listed fails, and so does one that is listed and not missing.
     zero_gradients: "path.name" (* is a wildcard) of what has a gradient that is zero by analysis.
@@ -27,6 +28,11 @@ def twin_of(function):
         return f"{owner}{dot}forward", True
     forward = name.removesuffix("_backward")
     return owner + dot + forward.removesuffix("_lean"), forward != name
+
+
+def bound_at(path, bound):
+    """The bound at a module's path, where `bound` may be a function of it."""
+    return bound(path) if callable(bound) else bound
 
 
 def is_listed(path, name, patterns):
@@ -90,8 +96,8 @@ class _Comparison:
                 continue
             for mine, its in numbers:
                 reference = self.references.get(id(theirs[its]))
-                rows.append(judge(call.key(name, mine), "value", assignments[mine].value, theirs[its].value, self.bound,
-                                  reference=reference and reference.value))
+                rows.append(judge(call.key(name, mine), "value", assignments[mine].value, theirs[its].value,
+                                  bound_at(call.path, self.bound), reference=reference and reference.value))
         for name in call.locals.keys() - twin.locals.keys():
             if not _is_lean(call) and not _is_returned_by_method(call, name):
                 rows.append(_problem(call, name, "torch has no such local"))
@@ -102,7 +108,7 @@ class _Comparison:
         rows = []
         for d_name in call.locals:
             if d_name.startswith("d_"):
-                rows += self._gradient(call, twin, d_name)
+                rows += self._gradient(call, twin, d_name) + self._shares(call, d_name)
         if "." not in call.function:
             for name, assignments in twin.locals.items():
                 has_gradient = any(local.is_differentiable and local.gradient is not None for local in assignments)
@@ -129,13 +135,23 @@ class _Comparison:
         return [self._judge_gradient(call.key(d_name, mine), assignments[mine], theirs[its], twin, name)
                 for mine, its in numbers]
 
+    def _shares(self, call, d_name):
+        """torch knows no share of a fork (`d_x_from_query`), but in a plain form they must add up to the whole."""
+        shares = [assignments[-1].value for name, assignments in call.locals.items()
+                  if name.startswith(f"{d_name}_from_")]
+        if len(shares) < 2 or _is_lean(call):
+            return []
+        return [judge(call.key(d_name), "sum of the shares", call.locals[d_name][-1].value, sum(shares),
+                      bound_at(call.path, self.bound))]
+
     def _judge_gradient(self, key, local, theirs, twin, name):
         expected = theirs.gradient
         if expected is None:
             problem = "not zero, but torch's loss does not depend on it" if local.value.any() else None
             return Row(key, "gradient", local.value.shape, local.value.dtype.name, problem=problem)
         reference = self.references.get(id(theirs))
-        return judge(key, "gradient", local.value, expected, self.bound, reference=reference and reference.gradient,
+        return judge(key, "gradient", local.value, expected, bound_at(twin.path, self.bound),
+                     reference=reference and reference.gradient,
                      is_zero=is_listed(twin.path, name, self.zero_gradients))
 
 

@@ -56,7 +56,10 @@ def gelu_tanh(x):
 
 
 def sigmoid(x):
-    """y = 1 / (1 + exp(-x)), from 0 to 1. x: any shape. Returns y."""
+    """y = 1 / (1 + exp(-x)), from 0 to 1. x: any shape. Returns y.
+
+    Source: Goodfellow, Bengio and Courville (2016), "Deep Learning", section 6.2.2.2.
+    """
     y = torch.sigmoid(x)                                         # written out, autograd would give NaN far left
     return y
 
@@ -88,7 +91,10 @@ def tanh(x):
 
 
 class ReLU(Module):
-    """max(x, 0) of x: (...) of float32 or float64; TypeError otherwise."""
+    """max(x, 0) of x: (...) of float32 or float64; TypeError otherwise.
+
+    Source: Nair and Hinton (2010), "Rectified Linear Units Improve Restricted Boltzmann Machines".
+    """
 
     def forward(self, x):
         checks.activations("x", x, torch.Tensor)
@@ -113,7 +119,10 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """x sigmoid(x) of x: (...) of float32 or float64; TypeError otherwise."""
+    """x sigmoid(x) of x: (...) of float32 or float64; TypeError otherwise.
+
+    Source: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units", section 4.
+    """
 
     def forward(self, x):
         checks.activations("x", x, torch.Tensor)
@@ -121,7 +130,10 @@ class SiLU(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x)) of x: (...) of float32 or float64; TypeError otherwise."""
+    """1 / (1 + exp(-x)) of x: (...) of float32 or float64; TypeError otherwise.
+
+    Source: Goodfellow, Bengio and Courville (2016), "Deep Learning", section 6.2.2.2.
+    """
 
     def forward(self, x):
         checks.activations("x", x, torch.Tensor)
@@ -138,7 +150,7 @@ class Tanh(Module):
 
 def activation(name):
     """A new module by name: "relu", "gelu" (with erf), "gelu_tanh", "silu", "sigmoid" or "tanh"; else ValueError."""
-    checks.choice("activation", name, ("relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"))
+    checks.activation_name(name)
     if name == "gelu":
         return GELU("none")
     if name == "gelu_tanh":

@@ -75,13 +75,17 @@ class MultiHeadAttention(Module):
 
     forward(query, key, value, mask=None, return_weights=False): query (B, Tq, D), key and value (B, Tk, D); mask
     boolean, broadcasts to (B, H, Tq, Tk), True = may be attended to. Returns (B, Tq, D), with return_weights also the
-    weights (B, H, Tq, Tk) before dropout, for looking at: they carry no gradient.
+    weights (B, H, Tq, Tk) before dropout, for looking at: they carry no gradient. Inside a model, set `keep_weights` to
+    True: then each forward pass leaves its weights in `kept_weights`.
     num_key_value_heads: fewer heads for key and value, each shared by a group of query heads (default: num_heads).
     Errors: d_model not divisible by num_heads, num_heads not by num_key_value_heads, wrong shapes (ValueError), dtypes
     (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.2; grouped heads: Ainslie et al. (2023).
-    Departures: the projections have biases unless bias=False; the paper writes none.
+    Departures: the projections have biases unless bias=False, the paper writes none; dropout of the weights, as the
+    authors' code has it.
     """
+
+    argument_names = ("query", "key", "value", "mask")    # what a caller of forward calls them, for errors
 
     def __init__(self, d_model, num_heads, num_key_value_heads=None, bias=True, dropout=0.0, *,
                  rng=None, dtype="float32"):
@@ -99,11 +103,11 @@ class MultiHeadAttention(Module):
         self.value_projection = Linear(d_model, num_key_value_heads * d_head, bias, rng=rng, dtype=dtype)
         self.dropout = Dropout(dropout)
         self.output_projection = Linear(num_heads * d_head, d_model, bias, rng=rng, dtype=dtype)
-        self.keep_weights = False      # True: each forward pass leaves its weights in `kept_weights`, for looking at
+        self.keep_weights = False
         self.kept_weights = None
 
     def forward(self, query, key, value, mask=None, return_weights=False):
-        checks.attention(query, key, value, mask, torch.Tensor, self.d_model, self.num_heads,
+        checks.attention(self.argument_names, query, key, value, mask, torch.Tensor, self.d_model, self.num_heads,
                          self.query_projection.weight.dtype)
         projected_query = self.query_projection(query)           # (B, Tq, H * Dh)
         projected_key = self.key_projection(key)                 # (B, Tk, Hkv * Dh)
@@ -125,14 +129,27 @@ class MultiHeadAttention(Module):
 
 
 class SelfAttention(MultiHeadAttention):
-    """Multi-head attention of a sequence to itself: forward(x, mask=None) with x: (B, T, D)."""
+    """Multi-head attention of a sequence to itself: the queries, keys and values are all projections of x.
 
-    def forward(self, x, mask=None):
-        return super().forward(x, x, x, mask)
+    forward(x, mask=None, return_weights=False) with x: (B, T, D). Sizes and errors as MultiHeadAttention.
+    Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.3.
+    """
+
+    argument_names = ("x", "x", "x", "mask")
+
+    def forward(self, x, mask=None, return_weights=False):
+        return super().forward(x, x, x, mask, return_weights)
 
 
 class CrossAttention(MultiHeadAttention):
-    """Multi-head attention of x to a memory: forward(x, memory, mask=None), x: (B, Tq, D), memory: (B, Tk, D)."""
+    """Multi-head attention of x to a memory: the queries are projections of x, keys and values of the memory.
 
-    def forward(self, x, memory, mask=None):
-        return super().forward(x, memory, memory, mask)
+    forward(x, memory, memory_mask=None, return_weights=False) with x: (B, Tq, D), memory: (B, Tk, D), memory_mask:
+    broadcasts to (B, H, Tq, Tk). Sizes and errors as MultiHeadAttention.
+    Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.3.
+    """
+
+    argument_names = ("x", "memory", "memory", "memory_mask")
+
+    def forward(self, x, memory, memory_mask=None, return_weights=False):
+        return super().forward(x, memory, memory, memory_mask, return_weights)

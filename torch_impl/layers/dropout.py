@@ -25,16 +25,17 @@ class Dropout(Module):
     """Dropout with probability p of each value of x; in evaluation, or with p = 0, y = x.
 
     The mask depends on the seed, the step and the first row (see `Module.set_dropout`) and on the module's path. The
-    step moves on by one with each mask, so that a loop which never calls `set_dropout` still gets fresh masks.
-    Forward takes x: (B, ...) of float32 or float64; TypeError otherwise. ValueError unless 0 <= p < 1.
+    step moves on by one with each mask, so that a loop which never calls `set_dropout` still gets fresh masks. Two
+    Dropouts of the same path, such as two that stand alone, draw the same masks.
+    Forward takes x: (B, ...) of float32 or float64; TypeError otherwise.
+    p: TypeError unless it is a number, ValueError unless 0 <= p < 1.
     Source: Srivastava et al. (2014), "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
     Departures: kept values are scaled up in training; the paper scales the weights down in evaluation.
     """
 
     def __init__(self, p):
         super().__init__()
-        checks.probability("p", p)
-        self.p = p
+        self.p = checks.probability("p", p)
         self.dropout_seed = 0
         self.dropout_step = 0
         self.dropout_first_row = 0

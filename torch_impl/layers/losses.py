@@ -15,6 +15,7 @@ def cross_entropy(logits, targets, ignore_index=-100, label_smoothing=0.0, targe
     target_count: int, what the sum is divided by; None for the number of targets that are not ignored. A batch that is
     cut into parts gives each part the count of the whole: then losses and gradients of the parts add up.
     Returns the loss, 0-d. Raises ValueError if there is nothing to divide by (all targets ignored).
+    A row of nothing but -inf has no distribution: its loss is NaN.
     Source: Szegedy et al. (2016), "Rethinking the Inception Architecture for Computer Vision", section 7.
     """
     counted = targets != ignore_index                            # (...)
@@ -45,9 +46,8 @@ class CrossEntropyLoss(Module):
 
     def __init__(self, ignore_index=-100, label_smoothing=0.0):
         super().__init__()
-        checks.probability("label_smoothing", label_smoothing)
         self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = checks.probability("label_smoothing", label_smoothing)
 
     def forward(self, logits, targets, target_count=None):
         checks.activations("logits", logits, torch.Tensor)

@@ -28,7 +28,7 @@ def layer_norm(x, gamma, beta, eps):
 class LayerNorm(Module):
     """Layer normalization of (..., d_model), with trained gamma (d_model,), at first 1, and beta (d_model,), 0.
 
-    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise.
+    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise. eps is at least 0.
     Source: Ba, Kiros and Hinton (2016), "Layer Normalization", eq. 4.
     """
 
@@ -37,7 +37,7 @@ class LayerNorm(Module):
         checks.positive_int("d_model", d_model)
         dtype = checks.parameter_dtype(dtype)
         self.d_model = d_model
-        self.eps = eps
+        self.eps = checks.not_negative("eps", eps)
         self.gamma = Parameter(tensor(initialization.constant(1, (d_model,), dtype)))
         self.beta = Parameter(tensor(initialization.constant(0, (d_model,), dtype)))
 
@@ -66,7 +66,7 @@ def rms_norm(x, gamma, eps):
 class RMSNorm(Module):
     """Root mean square normalization of (..., d_model), with a trained gamma (d_model,), 1 at first.
 
-    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise.
+    Forward takes x: (..., d_model) of the parameters' dtype; TypeError or ValueError otherwise. eps is at least 0.
     Source: Zhang and Sennrich (2019), "Root Mean Square Layer Normalization", eq. 4.
     Departures: eps inside the root, as LLaMA has it; the paper has none.
     """
@@ -76,7 +76,7 @@ class RMSNorm(Module):
         checks.positive_int("d_model", d_model)
         dtype = checks.parameter_dtype(dtype)
         self.d_model = d_model
-        self.eps = eps
+        self.eps = checks.not_negative("eps", eps)
         self.gamma = Parameter(tensor(initialization.constant(1, (d_model,), dtype)))
 
     def forward(self, x):
@@ -126,7 +126,8 @@ class BatchNorm1d(Module):
 
     In training it uses the batch's statistics and moves running_mean and running_variance (d_model,) towards them by
     `momentum`, the variance unbiased; in evaluation it uses the running ones. An empty batch changes nothing.
-    Errors: a single row in training (ValueError), a wrong width (ValueError) or dtype (TypeError).
+    Errors: another shape, a single row in training, eps below 0, momentum outside of 0 to 1 (ValueError); another
+    dtype, eps or momentum no number (TypeError).
     Source: Ioffe and Szegedy (2015), "Batch Normalization". It is here to be compared with LayerNorm.
     Departures: the running statistics are moving averages, as torch has them; the paper averages over several batches.
     """
@@ -139,15 +140,15 @@ class BatchNorm1d(Module):
         checks.positive_int("d_model", d_model)
         dtype = checks.parameter_dtype(dtype)
         self.d_model = d_model
-        self.eps = eps
-        self.momentum = momentum
+        self.eps = checks.not_negative("eps", eps)
+        self.momentum = checks.proportion("momentum", momentum)
         self.gamma = Parameter(tensor(initialization.constant(1, (d_model,), dtype)))
         self.beta = Parameter(tensor(initialization.constant(0, (d_model,), dtype)))
         self.register_buffer("running_mean", tensor(initialization.constant(0, (d_model,), dtype)))
         self.register_buffer("running_variance", tensor(initialization.constant(1, (d_model,), dtype)))
 
     def forward(self, x):
-        checks.activations("x", x, torch.Tensor, width=self.d_model, dtype=self.gamma.dtype)
+        checks.activations("x", x, torch.Tensor, width=self.d_model, dtype=self.gamma.dtype, rank=(2, 3))
         if not self.training:
             return batch_norm(x, self.gamma, self.beta, self.running_mean, self.running_variance, self.eps)
         count = x.numel() // self.d_model

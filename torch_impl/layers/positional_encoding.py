@@ -138,7 +138,7 @@ class RotaryPositionalEncoding(Module):
     The product of a query and a key then depends on their distance alone, not on where they stand. One instance serves
     one forward pass: queries and keys have one each.
     Forward takes x: (B, H, T, d_head) of `dtype` and returns the same shape. Raises TypeError for another dtype,
-    ValueError for another shape, for T above max_length, for an odd d_head and for an unknown layout.
+    ValueError for another shape, T above max_length, an odd d_head, an unknown layout and a base of 0 or less.
     The tables are neither trained nor part of the state.
     Source: Su et al. (2021), "RoFormer: Enhanced Transformer with Rotary Position Embedding", eq. 34.
     Departures: layout "half" pairs feature i with i + d_head / 2, as GPT-NeoX and LLaMA in the transformers library;
@@ -158,7 +158,7 @@ class RotaryPositionalEncoding(Module):
         self.d_head = d_head
         self.max_length = max_length
         self.layout = layout
-        cos, sin = rotation_tables(max_length, d_head, base, dtype)
+        cos, sin = rotation_tables(max_length, d_head, checks.positive("base", base), dtype)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 

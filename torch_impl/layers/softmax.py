@@ -13,6 +13,8 @@ def softmax(x, axis=-1):
 
     x: (..., K) for axis -1; -inf stands for a masked score. Returns y of the same shape.
     A row of nothing but -inf (all masked) gives 0 everywhere, and gradient 0; a NaN or +inf gives NaN.
+    Source: Bridle (1990), "Training Stochastic Model Recognition Algorithms as Networks can lead to Maximum Mutual
+    Information Estimation of Parameters"; the shift: Goodfellow et al. (2016), "Deep Learning", section 4.1.
     """
     row_max = x.detach().amax(dim=axis, keepdim=True)            # (..., 1)
     shift = torch.where(row_max == -torch.inf, 0, row_max)       # (..., 1), a constant: y is the same for any shift
@@ -27,11 +29,13 @@ def softmax(x, axis=-1):
 class Softmax(Module):
     """Softmax of (..., K) along `axis`.
 
-    Forward takes x of float32 or float64 (TypeError otherwise); ValueError if x has no such axis or it is empty.
+    axis: an int. Forward takes x of float32 or float64. TypeError otherwise; ValueError if x has no such axis or it is
+    empty.
     """
 
     def __init__(self, axis=-1):
         super().__init__()
+        checks.integer("axis", axis)
         self.axis = axis
 
     def forward(self, x):
@@ -48,6 +52,7 @@ def log_softmax(x, axis=-1):
 
     x: (..., K) for axis -1. Returns y of the same shape.
     A row of nothing but -inf has no distribution: it gives NaN, as torch's; so does a NaN or +inf.
+    Source: Goodfellow, Bengio and Courville (2016), "Deep Learning", section 6.2.2.3.
     """
     row_max = x.detach().amax(dim=axis, keepdim=True)            # (..., 1), a constant: y is the same for any shift
     shifted = x - row_max                                        # (..., K)
@@ -61,11 +66,13 @@ def log_softmax(x, axis=-1):
 class LogSoftmax(Module):
     """Log-softmax of (..., K) along `axis`.
 
-    Forward takes x of float32 or float64 (TypeError otherwise); ValueError if x has no such axis or it is empty.
+    axis: an int. Forward takes x of float32 or float64. TypeError otherwise; ValueError if x has no such axis or it is
+    empty.
     """
 
     def __init__(self, axis=-1):
         super().__init__()
+        checks.integer("axis", axis)
         self.axis = axis
 
     def forward(self, x):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from numpy_impl import checks
 from torch_impl.layers.attention import CrossAttention, SelfAttention
 from torch_impl.layers.feed_forward import FeedForward
 from torch_impl.layers.normalization import LayerNorm
@@ -15,6 +16,7 @@ class DecoderLayer(Module):
     forward(x, memory, mask=None, memory_mask=None): x (B, Tt, d_model), memory (B, Ts, d_model); masks boolean,
     broadcast to (B, H, Tt, Tt) and (B, H, Tt, Ts), True = may be attended to. Returns (B, Tt, d_model).
     dropout: of the attention weights, of the activated features and of each sublayer's output.
+    Errors: sizes, shapes or masks that do not fit (ValueError), other dtypes and types (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.1, figure 1 (right).
     Departures: dropout inside the feed-forward layer and on the weights, as the authors' code has it.
     """
@@ -42,12 +44,15 @@ class Decoder(Module):
 
     forward(x, memory, mask=None, memory_mask=None): x (B, Tt, d_model), memory (B, Ts, d_model); masks boolean,
     broadcast to (B, H, Tt, Tt) and (B, H, Tt, Ts), True = may be attended to. Returns (B, Tt, d_model).
+    Errors: sizes, shapes or masks that do not fit (ValueError), other dtypes and types (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.1; the final norm: Xiong et al. (2020).
+    Departures: those of the layers; the final norm, without which the sums of a norm_first model stay unnormalized.
     """
 
     def __init__(self, num_layers, d_model, num_heads, d_ff, dropout=0.1, activation="relu", norm_first=False, *,
                  rng=None, dtype="float32"):
         super().__init__()
+        checks.positive_int("num_layers", num_layers)
         rng = np.random.default_rng(rng)
         self.layers = ModuleList(
             DecoderLayer(d_model, num_heads, d_ff, dropout, activation, norm_first, rng=rng, dtype=dtype)

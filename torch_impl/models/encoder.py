@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from numpy_impl import checks
 from torch_impl.layers.attention import SelfAttention
 from torch_impl.layers.feed_forward import FeedForward
 from torch_impl.layers.normalization import LayerNorm
@@ -14,6 +15,7 @@ class EncoderLayer(Module):
 
     forward(x, mask=None): mask boolean, broadcasts to (B, H, T, T), True = may be attended to.
     dropout: of the attention weights, of the activated features and of each sublayer's output.
+    Errors: sizes, shapes or masks that do not fit (ValueError), other dtypes and types (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.1, figure 1 (left).
     Departures: dropout inside the feed-forward layer and on the weights, as the authors' code has it.
     """
@@ -37,12 +39,15 @@ class Encoder(Module):
     """Encoder layers in a row, with a final norm if norm_first: (B, T, d_model) to (B, T, d_model).
 
     forward(x, mask=None): mask boolean, broadcasts to (B, H, T, T), True = may be attended to.
+    Errors: sizes, shapes or masks that do not fit (ValueError), other dtypes and types (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3.1; the final norm: Xiong et al. (2020).
+    Departures: those of the layers; the final norm, without which the sums of a norm_first model stay unnormalized.
     """
 
     def __init__(self, num_layers, d_model, num_heads, d_ff, dropout=0.1, activation="relu", norm_first=False, *,
                  rng=None, dtype="float32"):
         super().__init__()
+        checks.positive_int("num_layers", num_layers)
         rng = np.random.default_rng(rng)
         self.layers = ModuleList(
             EncoderLayer(d_model, num_heads, d_ff, dropout, activation, norm_first, rng=rng, dtype=dtype)

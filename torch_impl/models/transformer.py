@@ -19,7 +19,8 @@ class Transformer(Module):
 
     forward(source_ids, target_ids): integer ids (B, Ts) and (B, Tt), the target shifted right (it begins with the
     begin symbol). Returns logits (B, Tt, V): row t scores the target's symbol t + 1.
-    config: TransformerConfig. rng: np.random.Generator, seed or None. Errors: ids out of range, too long (ValueError).
+    config: TransformerConfig. rng: np.random.Generator, seed or None. Errors: ids out of range, too long, or
+    batches of different sizes (ValueError), other dtypes and types (TypeError).
     Source: Vaswani et al. (2017), "Attention Is All You Need", sec. 3 and figure 1.
     Departures: the output projection has no bias; dropout on attention weights and activated features.
     """
@@ -69,5 +70,6 @@ class Transformer(Module):
 
     def forward(self, source_ids, target_ids):
         memory, source_mask = self.encode(source_ids)                        # (B, Ts, D)
+        checks.same_batch("target_ids", target_ids, "source_ids", source_ids)
         logits = self.decode(target_ids, memory, source_mask)                # (B, Tt, V)
         return logits

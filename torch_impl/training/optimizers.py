@@ -31,11 +31,12 @@ class Optimizer:
 
     @property
     def lr(self):
+        """The learning rate, a float: at least 0 and finite (else ValueError; TypeError for what is no number)."""
         return self._lr
 
     @lr.setter
     def lr(self, value):
-        self._lr = hyperparameters.not_negative("lr", value)
+        self._lr = checks.not_negative("lr", value)
 
     @torch.no_grad()
     def step(self):
@@ -97,6 +98,7 @@ def sgd_update(parameter, gradient, velocity, lr, momentum, weight_decay):
 class SGD(Optimizer):
     """Gradient descent with momentum (0: none), in 0 <= momentum < 1, and L2 weight decay.
 
+    Errors: a number out of range (ValueError), or what is no number (TypeError).
     Source: Sutskever, Martens, Dahl and Hinton (2013), "On the importance of initialization and momentum in deep
     learning", eqs. 1 and 2.
     Departures: the learning rate multiplies the velocity instead of standing inside it, as torch has it. This differs
@@ -105,10 +107,10 @@ class SGD(Optimizer):
 
     def __init__(self, parameters, lr, momentum=0.0, weight_decay=0.0):
         super().__init__(parameters, lr, weight_decay, ["velocity"])
-        checks.probability("momentum", momentum)
-        self.momentum = momentum
+        self.momentum = checks.probability("momentum", momentum)
 
     def update(self, data, gradient, velocity, weight_decay):
+        """The new values of one parameter and its velocity, see `sgd_update`."""
         return sgd_update(data, gradient, velocity, self.lr, self.momentum, weight_decay)
 
 
@@ -159,6 +161,7 @@ def adamw_update(parameter, gradient, first_moment, second_moment, step, lr, bet
 class Adam(Optimizer):
     """Adam with L2 weight decay (0: none). betas: two numbers in 0 <= beta < 1, how long each moment remembers.
 
+    Errors: a number out of range (ValueError), or what is no number (TypeError).
     Source: Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization", algorithm 1. "Attention Is All You Need"
     (2017), section 5.3, uses betas=(0.9, 0.98) and eps=1e-9.
     Departures: the paper has no weight decay.
@@ -166,12 +169,13 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(parameters, lr, weight_decay, ["first_moment", "second_moment"])
-        self.beta1, self.beta2 = betas
-        checks.probability("beta1", self.beta1)
-        checks.probability("beta2", self.beta2)
-        self.eps = hyperparameters.not_negative("eps", eps)
+        beta1, beta2 = betas
+        self.beta1 = checks.probability("beta1", beta1)
+        self.beta2 = checks.probability("beta2", beta2)
+        self.eps = checks.not_negative("eps", eps)
 
     def update(self, data, gradient, first_moment, second_moment, weight_decay):
+        """The new values of one parameter and its moments, see `adam_update`."""
         return adam_update(data, gradient, first_moment, second_moment, self.step_count,
                            self.lr, self.beta1, self.beta2, self.eps, weight_decay)
 
@@ -188,5 +192,6 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
     def update(self, data, gradient, first_moment, second_moment, weight_decay):
+        """The new values of one parameter and its moments, see `adamw_update`."""
         return adamw_update(data, gradient, first_moment, second_moment, self.step_count,
                             self.lr, self.beta1, self.beta2, self.eps, weight_decay)

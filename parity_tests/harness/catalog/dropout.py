@@ -19,6 +19,7 @@ CASES = [
     Case("dropout: dropout without a mask", lambda twin, dtype, rng: twin.layers.dropout.dropout,
          without_mask(2, 3, p=0.3)),
     Case("dropout: Dropout", lambda twin, dtype, rng: twin.layers.dropout.Dropout(0.3), rows(2, 3, 5)),
+    Case("dropout: Dropout with p = 0.9", lambda twin, dtype, rng: twin.layers.dropout.Dropout(0.9), rows(2, 30)),
     Case("dropout: Dropout with p = 0", lambda twin, dtype, rng: twin.layers.dropout.Dropout(0.0), rows(2, 3, 5)),
     Case("dropout: Dropout in evaluation", lambda twin, dtype, rng: twin.layers.dropout.Dropout(0.3), rows(2, 3, 5),
          training=False),

@@ -29,4 +29,12 @@ def module(padding_idx, scale, int_type="int64"):
                 lambda rng, dtype: {name: np.asarray(ids, int_type) for name, ids in repeated_ids(rng, dtype).items()})
 
 
-CASES = [function(None, 1.0), function(2, 1.5), module(None, False), module(2, True), module(0, False, "int32")]
+def large_table(int_type):
+    """A case of ids that a byte cannot hold."""
+    return Case(f"embedding: Embedding of 300 rows, {int_type}",
+                lambda twin, dtype, rng: twin.layers.embedding.Embedding(300, D_MODEL, rng=rng, dtype=dtype),
+                lambda rng, dtype: {"ids": np.array([[3, 299, 256], [43, 0, 299]], int_type)})
+
+
+CASES = [function(None, 1.0), function(2, 1.5), module(None, False), module(2, True), module(0, False, "int32"),
+         large_table("int32"), large_table("int64")]

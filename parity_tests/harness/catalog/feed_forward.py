@@ -5,11 +5,11 @@ from parity_tests.harness.catalog.activations import OMITTED
 from parity_tests.harness.catalog.linear import rows
 
 
-def layer_case(name, layer, activation, *, training=True, **options):
-    """A feed-forward layer from width 5 over 7 features to width 5."""
+def layer_case(name, layer, activation, *, training=True, shape=(2, 3, 5), **options):
+    """A feed-forward layer from width 5 over 7 features to width 5, of an input of this shape."""
     def build(twin, dtype, rng):
         return getattr(twin.layers.feed_forward, layer)(5, 7, activation, rng=rng, dtype=dtype, **options)
-    return Case(f"feed_forward: {layer}, {name}", build, rows(2, 3, 5), training=training,
+    return Case(f"feed_forward: {layer}, {name}", build, rows(*shape), training=training,
                 omitted=OMITTED if activation == "gelu_tanh" else {})
 
 
@@ -25,4 +25,6 @@ CASES = [
     layer_case("GEGLU by tanh", "GatedFeedForward", "gelu_tanh"),
     layer_case("bias", "GatedFeedForward", "silu", bias=True),
     layer_case("dropout", "GatedFeedForward", "silu", dropout=0.4),
+    *(layer_case(f"of {name}", layer, activation, shape=shape) for name, shape in (("(N, D)", (4, 5)), ("(D,)", (5,)))
+      for layer, activation in (("FeedForward", "relu"), ("GatedFeedForward", "silu"))),
 ]

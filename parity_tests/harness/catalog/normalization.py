@@ -10,8 +10,8 @@ def function(name):
     return lambda twin, dtype, rng: getattr(twin.layers.normalization, name)
 
 
-def layer(name, d_model):
-    return lambda twin, dtype, rng: getattr(twin.layers.normalization, name)(d_model, dtype=dtype)
+def layer(name, d_model, **options):
+    return lambda twin, dtype, rng: getattr(twin.layers.normalization, name)(d_model, dtype=dtype, **options)
 
 
 def arrays(shape, *vectors):
@@ -47,4 +47,13 @@ CASES = [
     BATCH_NORM,
     dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d of (N, D)", inputs=rows(7, 5)),
     dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d in evaluation", training=False),
+    dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d of (N, D) in evaluation", inputs=rows(7, 5),
+                        training=False),
+    # Large, so that a layer that ignores them is noticed.
+    Case("normalization: LayerNorm, eps", layer("LayerNorm", 5, eps=0.1), rows(2, 3, 5), omitted=LAYER_NORM_OMITTED),
+    Case("normalization: RMSNorm, eps", layer("RMSNorm", 6, eps=0.1), rows(2, 3, 6)),
+    dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d, eps and momentum",
+                        build=layer("BatchNorm1d", 5, eps=0.1, momentum=0.3)),
+    dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d in evaluation, eps",
+                        build=layer("BatchNorm1d", 5, eps=0.1), training=False),
 ]

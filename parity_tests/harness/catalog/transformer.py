@@ -48,9 +48,9 @@ def with_loss(twin, transformer, label_smoothing):
     return ModelWithLoss()
 
 
-def loss(name, **changes):
+def loss(name, *, seed=0, **changes):
     """A case of `Transformer` and `CrossEntropyLoss`."""
-    case = model(name, **changes)
+    case = dataclasses.replace(model(name, **changes), seed=seed)
     return dataclasses.replace(
         case, build=lambda twin, dtype, rng: with_loss(twin, case.build(twin, dtype, rng), 0.1),
         inputs=lambda rng, dtype: {**case.inputs(rng, dtype), "targets": TARGETS}, omitted=OMITTED | SMOOTHED_OMITTED)
@@ -64,6 +64,6 @@ CASES = [
     model("dropout", dropout=0.3),
     model("dropout, untied, pre-norm, GELU", dropout=0.3, tie_weights=False, norm_first=True, activation="gelu"),
     model("evaluation", dropout=0.3, training=False),
-    loss("with loss", **TWO_LAYERS),
+    loss("with loss", seed=1, **TWO_LAYERS),
     loss("with loss, dropout, pre-norm", dropout=0.3, norm_first=True, **TWO_LAYERS),
 ]

@@ -409,7 +409,7 @@ def test_a_run_with_other_choices_does_not_go_on(changes, message, tmp_path):
 @pytest.mark.parametrize("field, value, exception, message", [
     ("steps", 0, ValueError, "steps is 0"), ("steps", 2.5, TypeError, "steps is 2.5, must be an int"),
     ("seed", -1, ValueError, "seed is -1, must be an int, at least 0"), ("seed", 0.5, ValueError, "seed is 0.5"),
-    ("batch_size", -1, ValueError, "batch_size is -1"), ("micro_batches", 129, ValueError, "at most batch_size, 128"),
+    ("batch_size", -1, ValueError, "batch_size is -1"), ("micro_batches", 97, ValueError, "at most batch_size, 96"),
     ("dtype", "float16", ValueError, "dtype is 'float16'"), ("optimizer", "lion", ValueError, "optimizer is 'lion'"),
     ("schedule", "step", ValueError, "schedule is 'step'"), ("label_smoothing", 1.0, ValueError, "label_smoothing is"),
     ("warmup", 9999, ValueError, "warmup is 9999, must be below steps, "),

@@ -24,8 +24,8 @@ class TrainingSettings:
     Errors: TypeError or ValueError that names the field.
     """
 
-    steps: int = 1200
-    batch_size: int = 128
+    steps: int = 1400
+    batch_size: int = 96
     micro_batches: int = 1
     seed: int = 0
     dtype: str = "float64"
@@ -34,7 +34,7 @@ class TrainingSettings:
     adam_beta2: float = 0.99
     adam_eps: float = 1e-5
     schedule: str = "cosine"
-    learning_rate: float | None = 1.5e-3
+    learning_rate: float | None = 1.25e-3
     warmup: int = 100
     weight_decay: float = 0.01
     max_norm: float = 1.0

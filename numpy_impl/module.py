@@ -154,13 +154,7 @@ class Module:
         Raises ValueError if a name is missing or unknown, or a shape or dtype differs; then nothing is changed.
         """
         own = self.state_dict()
-        if state.keys() != own.keys():
-            raise ValueError(f"state has missing names {sorted(own.keys() - state.keys())} "
-                             f"and unknown names {sorted(state.keys() - own.keys())}")
-        for path, array in own.items():
-            if state[path].shape != array.shape or state[path].dtype != array.dtype:
-                raise ValueError(f"state[{path!r}] is {state[path].dtype}{list(state[path].shape)}, "
-                                 f"must be {array.dtype}{list(array.shape)}")
+        checks.state("state", state, own)
         for path, array in own.items():
             array[...] = state[path]
 

@@ -53,12 +53,6 @@ def group_entries(parameters, weight_decay):
 
 def check_state(state, own):
     """Check the `state` given to an optimizer against its `own`, both {name: ndarray}. Raises ValueError."""
-    if state.keys() != own.keys():
-        raise ValueError(f"optimizer state has missing names {sorted(own.keys() - state.keys())} "
-                         f"and unknown names {sorted(state.keys() - own.keys())}")
-    for name, array in own.items():
-        if state[name].shape != array.shape or state[name].dtype != array.dtype:
-            raise ValueError(f"optimizer state[{name!r}] is {state[name].dtype}{list(state[name].shape)}, "
-                             f"must be {array.dtype}{list(array.shape)}")
+    checks.state("optimizer state", state, own)
     if state["step"] < 0:
         raise ValueError(f"optimizer state['step'] is {state['step']}, must be at least 0")

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from numpy_impl import checks
 from numpy_impl.models.config import TransformerConfig
 from numpy_impl.text.batches import TrainingBatches
 from numpy_impl.text.tasks import make_task
@@ -178,11 +179,6 @@ def micro_batches(batch, count):
 
 def copy_into(arrays, values):
     """Copy `values` into `arrays`, both {name: array}. Raises ValueError, and changes nothing, if they do not fit."""
-    if arrays.keys() != values.keys():
-        raise ValueError(f"its parameters are {sorted(values)}, must be {sorted(arrays)}")
-    for name, array in arrays.items():
-        if (array.shape, array.dtype) != (values[name].shape, values[name].dtype):
-            raise ValueError(f"its parameter {name} is {values[name].dtype}{values[name].shape}, "
-                             f"must be {array.dtype}{array.shape}")
+    checks.state("the model's state", values, arrays)
     for name, array in arrays.items():
         array[...] = values[name]

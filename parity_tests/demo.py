@@ -40,6 +40,9 @@ def main(arguments=None):
     except (ValueError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted", file=sys.stderr)
+        return 130
 
 
 def run(options):

@@ -88,6 +88,8 @@ def serve(connection, memory, shapes, name, task_name, config, settings, directo
             connection.send(record)
     except (ValueError, OSError, FloatingPointError) as error:
         connection.send(error)
+    except (KeyboardInterrupt, EOFError):
+        pass    # the user stopped the demo, or the demo is gone
 
 
 def train(task, config, settings, directory, compare_at_equal_weights):

@@ -59,6 +59,7 @@ def cross_attention(trainer, text, path):
         layer.keep_weights = True
     model(trainer.twin.from_numpy(pad([source])), trainer.twin.from_numpy(pad([[vocabulary.BOS, *target]])))
     columns, rows = symbols(vocabulary, source), symbols(vocabulary, [*target, vocabulary.EOS])
+    rotation = 90 if any(len(column) > 3 for column in columns) else 0    # long ones, such as <en_us>, would overlap
     heads = layers[0].num_heads
     size = (1 + 0.14 * len(columns) * heads, 1 + 0.26 * len(rows) * len(layers))
     figure, grid = plt.subplots(len(layers), heads, figsize=size, squeeze=False, sharex=True, sharey=True,
@@ -69,7 +70,7 @@ def cross_attention(trainer, text, path):
                 weights = trainer.twin.to_numpy(layer.kept_weights)[0, head]
                 axes.imshow(weights, vmin=0, vmax=1, cmap="viridis", aspect="auto")
                 axes.set_title(f"layer {index + 1}, head {head + 1}", fontsize=8)
-                axes.set_xticks(range(len(columns)), columns, fontsize=6)
+                axes.set_xticks(range(len(columns)), columns, fontsize=6, rotation=rotation)
                 axes.set_yticks(range(len(rows)), rows, fontsize=6)
                 layer.keep_weights = False
         figure.suptitle("Cross-attention: each output symbol (row) looks at source symbols (columns)", fontsize=9)

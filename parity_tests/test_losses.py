@@ -231,3 +231,13 @@ def test_label_smoothing_is_a_plain_number(twin, as_input):
         "float32")
     with pytest.raises(TypeError, match="label_smoothing is None, must be a number"):
         twin.layers.losses.CrossEntropyLoss(label_smoothing=None)
+
+
+def test_a_nan_in_an_ignored_row_shows_in_both_forms():
+    """As in torch: the loss does not see it, the gradient of that row does."""
+    logits = np.array([[1.0, 2.0], [np.nan, 0.0]])
+    for plain in (True, False):
+        criterion = NUMPY.layers.losses.CrossEntropyLoss().use_plain(plain)
+        assert np.isfinite(criterion(logits, np.array([1, -100])))
+        d_logits = criterion.backward()
+        assert np.isfinite(d_logits[0]).all() and np.isnan(d_logits[1]).all()

@@ -93,7 +93,7 @@ def cross_entropy_lean_backward(d_loss, cache):
     rows = probabilities.reshape(-1, num_classes) * scale        # (N, V)
     rows -= scale * label_smoothing / num_classes
     rows[np.arange(len(rows)), classes.reshape(-1)] -= scale * (1 - label_smoothing)     # eq: cross-entropy-d-logits
-    rows[~counted.reshape(-1)] = 0
+    rows *= counted.reshape(-1, 1)                               # not `= 0`: a NaN stays one, as in the plain form
     d_logits = rows.reshape(probabilities.shape)
     return d_logits
 

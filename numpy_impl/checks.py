@@ -104,10 +104,10 @@ def activation_name(value):
     choice("activation", value, ("relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"))
 
 
-def array(name, value, wantedtype):
+def array(name, value, array_type):
     """Raises TypeError unless `value` is of the twin's array type (np.ndarray or torch.Tensor)."""
-    if not isinstance(value, wantedtype):
-        wanted = "an ndarray" if wantedtype is np.ndarray else f"a {wantedtype.__name__}"
+    if not isinstance(value, array_type):
+        wanted = "an ndarray" if array_type is np.ndarray else f"a {array_type.__name__}"
         raise TypeError(f"{name} is a {type(value).__name__}, must be {wanted}")
 
 
@@ -125,14 +125,14 @@ def gradient(name, value, shape, dtype):
         raise TypeError(f"{name} has dtype {value.dtype}, must be {dtype}, as the forward's output")
 
 
-def activations(name, x, wantedtype, *, width=None, dtype=None, rank=None):
+def activations(name, x, array_type, *, width=None, dtype=None, rank=None):
     """Check the activations `x`: (..., width), usually (B, T, D).
 
     rank: how many axes x must have, an int or a tuple of those that will do.
     Raises TypeError for another array type or dtype (`dtype`, or any of float32 and float64 where None), and
     ValueError for a wrong rank or width, or a sequence of length 0 (an empty batch is fine).
     """
-    array(name, x, wantedtype)
+    array(name, x, array_type)
     allowed = ("float32", "float64") if dtype is None else (dtype_name(dtype),)
     if dtype_name(x.dtype) not in allowed:
         raise TypeError(f"{name} has dtype {dtype_name(x.dtype)}, must be {' or '.join(allowed)}")
@@ -146,13 +146,13 @@ def activations(name, x, wantedtype, *, width=None, dtype=None, rank=None):
         raise ValueError(f"{name} has shape {tuple(x.shape)}, only its first axis (the batch) may be empty")
 
 
-def ids(name, value, wantedtype, *, size=None, rank=None):
+def ids(name, value, array_type, *, size=None, rank=None):
     """Check integer ids: each at least 0 and, with a size, below it.
 
     Raises TypeError for another array type or a dtype other than int32 and int64, ValueError for a wrong rank, an id
     out of range or a sequence of length 0.
     """
-    array(name, value, wantedtype)
+    array(name, value, array_type)
     if dtype_name(value.dtype) not in ("int32", "int64"):
         raise TypeError(f"{name} has dtype {dtype_name(value.dtype)}, must be int32 or int64")
     if rank is not None and value.ndim != rank:
@@ -167,17 +167,22 @@ def ids(name, value, wantedtype, *, size=None, rank=None):
         raise ValueError(f"{name} holds the id {lowest if lowest < 0 else highest}, must be {_id_range(size)}")
 
 
-def mask(name, value, wantedtype, shape):
+def mask(name, value, array_type, shape):
     """Check a boolean mask that broadcasts to `shape`; None is fine. Raises TypeError or ValueError."""
     if value is None:
         return
-    array(name, value, wantedtype)
-    if dtype_name(value.dtype) != "bool":
-        raise TypeError(f"{name} has dtype {dtype_name(value.dtype)}, must be bool (True = may be attended to)")
+    _boolean_array(name, value, array_type)
     fits = value.ndim <= len(shape) and all(
         size in (1, wanted) for size, wanted in zip(reversed(tuple(value.shape)), reversed(tuple(shape))))
     if not fits:
         raise ValueError(f"{name} has shape {tuple(value.shape)}, must broadcast to {tuple(shape)}")
+
+
+def _boolean_array(name, value, array_type):
+    """Raises TypeError unless `value` is a boolean array of the twin's type."""
+    array(name, value, array_type)
+    if dtype_name(value.dtype) != "bool":
+        raise TypeError(f"{name} has dtype {dtype_name(value.dtype)}, must be bool (True = may be attended to)")
 
 
 def heads(d_model, num_heads, num_key_value_heads):
@@ -190,18 +195,18 @@ def heads(d_model, num_heads, num_key_value_heads):
         raise ValueError(f"num_heads is {num_heads}, must be divisible by num_key_value_heads, {num_key_value_heads}")
 
 
-def attention(names, query, key, value, attention_mask, wantedtype, d_model, num_heads, dtype):
+def attention(names, query, key, value, attention_mask, array_type, d_model, num_heads, dtype):
     """Check that query (B, Tq, D), key and value (B, Tk, D) and the mask fit. Raises TypeError or ValueError.
 
     names: what the caller calls these four.
     """
     query_name, key_name, value_name, mask_name = names
     for name, x in ((query_name, query), (key_name, key), (value_name, value)):
-        activations(name, x, wantedtype, width=d_model, dtype=dtype, rank=3)
+        activations(name, x, array_type, width=d_model, dtype=dtype, rank=3)
     same_batch(key_name, key, query_name, query)
     if key.shape != value.shape:
         raise ValueError(f"{value_name} has shape {tuple(value.shape)}, must be {tuple(key.shape)}, as {key_name}'s")
-    mask(mask_name, attention_mask, wantedtype, (query.shape[0], num_heads, query.shape[1], key.shape[1]))
+    mask(mask_name, attention_mask, array_type, (query.shape[0], num_heads, query.shape[1], key.shape[1]))
 
 
 def same_batch(name, value, other_name, other):
@@ -237,12 +242,10 @@ def axis(name, value, x):
         raise ValueError(f"{name} is {value}, must be an axis of {tuple(x.shape)} that is not empty")
 
 
-def masks(values, wantedtype):
+def masks(values, array_type):
     """Check that all `values` are boolean and broadcast together. Raises TypeError or ValueError."""
     for value in values:
-        array("mask", value, wantedtype)
-        if dtype_name(value.dtype) != "bool":
-            raise TypeError(f"mask has dtype {dtype_name(value.dtype)}, must be bool (True = may be attended to)")
+        _boolean_array("mask", value, array_type)
     shapes = [tuple(value.shape) for value in values]
     try:
         np.broadcast_shapes(*shapes)
@@ -250,16 +253,16 @@ def masks(values, wantedtype):
         raise ValueError(f"the masks have shapes {shapes}, must broadcast together") from None
 
 
-def targets(name, value, wantedtype, *, logits, ignore_index):
+def targets(name, value, array_type, *, logits, ignore_index):
     """Check integer targets of the shape that `logits` (..., V) has without V: ids below V, or `ignore_index`.
 
     Raises TypeError for another array type or dtype, ValueError for another shape or an id out of range.
     """
-    array(name, value, wantedtype)
+    array(name, value, array_type)
     if tuple(value.shape) != tuple(logits.shape[:-1]):
         raise ValueError(f"{name} has shape {tuple(value.shape)}, must be {tuple(logits.shape[:-1])}, as logits "
                          "without their last axis")
-    ids(name, value[value != ignore_index], wantedtype, size=logits.shape[-1])
+    ids(name, value[value != ignore_index], array_type, size=logits.shape[-1])
 
 
 def target_count(value, counted):

@@ -1,6 +1,7 @@
 """harness/comparator.py and cases.py: whatever two implementations can differ in is a failure."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from numpy_impl.layers import linear
 from numpy_impl.module import Module, Parameter
 from parity_tests.harness.cases import Case
 from parity_tests.harness.catalog import all_cases
-from parity_tests.harness.comparator import twin_of
+from parity_tests.harness.comparator import pair_calls, twin_of
+from parity_tests.harness.judge import first_wrong
 from parity_tests.harness.planted import planted
 from parity_tests.harness.runs import NUMPY
 from parity_tests.harness.sample import define
@@ -245,3 +247,50 @@ def test_a_broken_contract_fails(options, what):
 def test_a_wrong_module_fails(options, what):
     with pytest.raises(AssertionError, match=what):
         module_case(**options).check("plain")
+
+
+# Where a mistake is
+
+def test_the_first_wrong_is_the_one_that_was_assigned_first():
+    """Linear.backward is called first, but its d_x is assigned only when linear_backward has returned."""
+    case = all_cases()["linear: Linear"]
+    with planted(linear.linear_backward, "d_product @ weight ", "d_product @ weight * 2 "):
+        wrong = first_wrong(case.rows())
+    assert (str(wrong.key), wrong.where, wrong.kind) == ("linear_backward: d_rows", "linear_backward", "gradient")
+    line = inspect.getsourcelines(linear.linear_backward)[1] + inspect.getsource(
+        linear.linear_backward).partition("d_product @ weight")[0].count("\n")
+    assert wrong.line == line
+    np.testing.assert_allclose(wrong.actual, 2 * wrong.expected, rtol=1e-12)
+    assert first_wrong(case.rows()) is None
+
+
+def test_a_wrong_argument_is_the_callers():
+    case = all_cases()["linear: Linear"]
+    with planted(linear.Linear.backward, "linear_backward(d_y,", "linear_backward(2 * d_y,"):
+        wrong = first_wrong(case.rows())
+    assert (str(wrong.key), wrong.where) == ("linear_backward: d_y", "Linear.backward")
+
+
+def test_a_wrong_parameter_gradient_is_its_modules():
+    case = all_cases()["linear: Linear"]
+    with planted(linear.Linear.backward, "self.bias.grad += d_bias", "self.bias.grad += 2 * d_bias"):
+        wrong = first_wrong(case.rows())
+    assert (wrong.key, wrong.kind, wrong.where) == ("bias", "parameter gradient", "Linear.backward")
+
+
+def test_float32_rows_hold_torchs_own_error():
+    case = all_cases()["linear: Linear"]
+    assert any(row.own_error for row in case.rows("plain float32"))
+    assert all(row.own_error is None for row in case.rows("plain"))
+
+
+def test_pairs_of_calls_are_those_of_one_module():
+    run, _ = all_cases()["attention: SelfAttention, causal"].compared("lean")
+    pairs = pair_calls(run.recording)
+    found = {(call.path, call.function): (pairs[id(call)].path, pairs[id(call)].function)
+             for call in run.recording.calls if id(call) in pairs}
+    assert found["query_projection", "linear_backward"] == ("query_projection", "linear")
+    assert found["", "softmax_lean_backward"] == ("", "softmax_lean")
+    assert found["", "SelfAttention.backward"] == ("", "SelfAttention.forward")
+    assert [call.function for call in run.recording.calls
+            if id(call) not in pairs and "backward" in call.function] == []

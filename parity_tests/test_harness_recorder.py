@@ -10,6 +10,7 @@ from numpy_impl.module import Module
 from parity_tests.harness.recorder import record
 from parity_tests.harness.runs import NUMPY, TORCH
 from parity_tests.harness.sample import define
+from parity_tests.harness.small import run_python
 
 
 def recorded(function, *arguments, root=None):
@@ -248,3 +249,109 @@ def test_a_case_under_a_debugger_still_compares_results():
     finally:
         sys.settrace(before)
     assert {row.kind for row in rows} == {"output", "input gradient"}
+
+
+# Steps
+
+def steps_of(recording):
+    """(function, kind, line in the sample, [names]) of each step."""
+    return [(step.call.function, step.kind, step.line, [*(name for name, _ in step.names), *(
+        name for name, _ in step.attributes)]) for step in recording.steps]
+
+
+def test_steps_are_in_the_order_of_execution():
+    f = define("""
+        def inner(x):
+            y = x + 1
+            return y
+
+        def f(x):
+            if len(x):
+                a, b = inner(
+                    x), 2
+            return a
+    """)["f"]
+    with record() as recording:
+        f(np.zeros(1))
+    assert steps_of(recording) == [
+        ("f", "call", 6, ["x"]), ("f", "line", 7, []),
+        ("inner", "call", 2, ["x"]), ("inner", "line", 3, ["y"]), ("inner", "line", 4, []), ("inner", "return", 4, []),
+        ("f", "line", 8, ["a"]), ("f", "line", 10, []), ("f", "return", 10, [])]
+    outer, inner = recording.calls
+    assert inner.parent is outer and inner.called_from == 8 and outer.parent is None
+    assert (outer.time, inner.time) == (0, 2)
+    assert [local.time for _, local in recording] == [0, 6, 2, 3]
+    assert outer.others == {"b": [(6, "2")]}
+
+
+def test_numbers_and_shapes_are_kept_as_text():
+    f = define("""
+        def f(x, scale, name=None):
+            shape = x.shape
+            pair = (x, 1)
+            scale = 2 * scale
+            return shape
+    """)["f"]
+    with record() as recording:
+        f(np.zeros((2, 3)), 0.5)
+    assert recording.calls[0].others == {
+        "scale": [(0, "0.5"), (3, "1.0")], "name": [(0, "None")], "shape": [(1, "(2, 3)")]}
+
+
+def test_what_is_assigned_below_self_is_recorded_apart():
+    names = define("""
+        class Counter:
+            def forward(self, x):
+                self.total.data += x
+                self.last = x
+                self.count = 1
+                self.cells[0] = x
+                other.value = x
+    """, other=type("Other", (), {}))
+    counter = names["Counter"]()
+    counter.total, counter.cells = type("Box", (), {"data": np.zeros(1)})(), [0]
+    with record() as recording:
+        counter.forward(np.ones(1))
+        counter.forward(np.ones(1))
+    assert [{name: [local.value.tolist() for local in assignments] for name, assignments in call.attributes.items()}
+            for call in recording.calls] == [{"self.total.data": [[1]], "self.last": [[1]]},
+                                             {"self.total.data": [[2]], "self.last": [[1]]}]
+    assert steps_of(recording)[1] == ("Counter.forward", "line", 4, ["self.total.data"])
+
+
+def test_a_statement_that_raises_assigns_nothing():
+    f = define("""
+        def f(x):
+            self.y = x
+            try:
+                x = x / fail()
+            except ZeroDivisionError:
+                self.x = x / fail()
+            return x
+    """, self=type("Outside", (), {}), fail=lambda: 1 / 0)["f"]
+    with pytest.raises(ZeroDivisionError), record() as recording:
+        f(np.zeros(1))
+    assert [str(key) for key, _ in recording] == ["f: x"]
+    assert [step.line for step in recording.steps] == [2, 3, 4, 5, 7, 7]
+
+
+def test_other_files_are_watched_where_they_are_asked_for():
+    def f(x):
+        y = x + 1
+        return y
+    with record(also=[f.__code__.co_filename]) as recording:
+        f(np.zeros(1))
+    name = "test_other_files_are_watched_where_they_are_asked_for.<locals>.f"
+    assert [str(key) for key, _ in recording] == [f"{name}: x", f"{name}: y"]
+
+
+def test_recording_numpy_alone_needs_no_torch():
+    run_python("-c", """
+import sys
+import numpy as np
+from numpy_impl.layers.linear import linear
+from parity_tests.harness.recorder import record
+with record() as recording:
+    linear(np.ones((1, 1)), np.ones((1, 1)), None)
+assert len(recording.calls) == 1 and "torch" not in sys.modules
+""")

@@ -83,6 +83,10 @@ class Case:
 
     def rows(self, form="plain"):
         """Run both twins in one of the first four forms, and compare; returns a list of Row."""
+        return self.compared(form)[1]
+
+    def compared(self, form="plain"):
+        """As `rows`, and the Run of the NumPy twin before them."""
         lean, dtype = form.startswith("lean"), "float32" if form.endswith("float32") else "float64"
         ours, theirs = self._build(NUMPY, dtype), self._build(TORCH, dtype)
         initial_rows = _compare_named("initial value", state_of(ours), state_of(theirs), 0)
@@ -93,7 +97,7 @@ class Case:
         reference = None
         if dtype == "float32":
             reference = self.run_float64_reference(state, inputs)
-        return initial_rows + self._compare(our_run, their_run, reference, self.omitted if lean else {})
+        return our_run, initial_rows + self._compare(our_run, their_run, reference, self.omitted if lean else {})
 
     # What the runs are fed with
 
@@ -219,9 +223,19 @@ def compare_results(ours, theirs, bound, reference=None, zero_gradients=()):
     rows = [Row(name, "argument", problem="the run changed it") for name in ours.changed]
     for part in ("outputs", "input_gradients", "parameter_gradients", "buffers"):
         kind = part.replace("_", " ").removesuffix("s")
-        rows += _compare_named(kind, getattr(ours, part), getattr(theirs, part), bound,
+        found = _compare_named(kind, getattr(ours, part), getattr(theirs, part), bound,
                                reference and getattr(reference, part), zero_gradients if "gradient" in kind else ())
+        rows += [dataclasses.replace(row, where=_writer(ours.recording, row.key, kind)) for row in found]
     return rows
+
+
+def _writer(recording, name, kind):
+    """The method that writes a parameter's gradient or a buffer; for anything else, "" """
+    method = {"parameter gradient": ".backward", "buffer": ".forward"}.get(kind)
+    path = str(name).rpartition(".")[0]
+    functions = [call.function for call in recording.calls
+                 if method and call.path == path and call.function.endswith(method)]
+    return functions[-1] if functions else ""
 
 
 def _compare_named(kind, ours, theirs, bound, references=None, zero_gradients=()):

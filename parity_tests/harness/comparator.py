@@ -1,5 +1,6 @@
 """Compare two recordings, name by name: the local x_hat with torch's x_hat, d_x_hat with torch's x_hat.grad."""
 
+import dataclasses
 from fnmatch import fnmatch
 
 from numpy_impl.module import Parameter
@@ -66,9 +67,11 @@ class _Comparison:
                 done_forward.add(place)
                 rows += self._values(call, self.twins[place])
         for place, twin in self.twins.items():
+            if _is_private(twin.function):
+                continue
             if place not in done_forward:
-                rows += [] if _is_private(twin.function) else self._missing(twin, twin.function, "*")
-            elif place not in done_backward and _carries_gradient(twin) and not _is_private(twin.function):
+                rows += self._missing(twin, twin.function, "*")
+            elif place not in done_backward and _carries_gradient(twin):
                 rows += self._missing(twin, f"{twin.function}_backward".replace("forward_backward", "backward"), "*")
         for function, name in sorted(self.listed - self.missing):
             rows.append(Row(f"{function}: {name}", "omission", problem="listed as omitted, but not missing"))
@@ -79,8 +82,9 @@ class _Comparison:
         self.missing.add((function, name))
         if (function, name) in self.listed:
             return []
-        text = f"NumPy's {function} is never called" if name == "*" else f"missing in NumPy's {function}"
-        return [_problem(call, name, text)]
+        if name == "*":    # torch's call, whose time is that of another recording
+            return [Row(call.key(name), "call", problem=f"NumPy's {function} is never called")]
+        return [_problem(call, name, f"missing in NumPy's {function}")]
 
     def _values(self, call, twin):
         """Forward: the same names have the same values."""
@@ -96,8 +100,9 @@ class _Comparison:
                 continue
             for mine, its in numbers:
                 reference = self.references.get(id(theirs[its]))
-                rows.append(judge(call.key(name, mine), "value", assignments[mine].value, theirs[its].value,
-                                  bound_at(call.path, self.bound), reference=reference and reference.value))
+                rows.append(_at(call, name, mine, judge(
+                    call.key(name, mine), "value", assignments[mine].value, theirs[its].value,
+                    bound_at(call.path, self.bound), reference=reference and reference.value)))
         for name in call.locals.keys() - twin.locals.keys():
             if not _is_lean(call) and not _is_returned_by_method(call, name):
                 rows.append(_problem(call, name, "torch has no such local"))
@@ -132,7 +137,8 @@ class _Comparison:
         numbers = _matching_numbers(call, len(assignments), len(theirs), backwards=True)
         if numbers is None:
             return [_problem(call, d_name, f"assigned {len(assignments)} times, torch's {name} {len(theirs)} times")]
-        return [self._judge_gradient(call.key(d_name, mine), assignments[mine], theirs[its], twin, name)
+        return [_at(call, d_name, mine, self._judge_gradient(call.key(d_name, mine), assignments[mine], theirs[its],
+                                                             twin, name))
                 for mine, its in numbers]
 
     def _shares(self, call, d_name):
@@ -141,8 +147,9 @@ class _Comparison:
                   if name.startswith(f"{d_name}_from_")]
         if len(shares) < 2 or _is_lean(call):
             return []
-        return [judge(call.key(d_name), "sum of the shares", call.locals[d_name][-1].value, sum(shares),
-                      bound_at(call.path, self.bound))]
+        whole = call.locals[d_name][-1]
+        return [_at(call, d_name, -1, judge(call.key(d_name), "sum of the shares", whole.value, sum(shares),
+                                            bound_at(call.path, self.bound)))]
 
     def _judge_gradient(self, key, local, theirs, twin, name):
         expected = theirs.gradient
@@ -153,6 +160,18 @@ class _Comparison:
         return judge(key, "gradient", local.value, expected, bound_at(twin.path, self.bound),
                      reference=reference and reference.gradient,
                      is_zero=is_listed(twin.path, name, self.zero_gradients))
+
+
+def pair_calls(recording):
+    """{id of a backward Call of NumPy: the forward Call that it reverses}, at the same path, the same number."""
+    forwards = {}
+    for call in recording.calls:
+        function, is_backward = twin_of(call.function)
+        if not is_backward:
+            forwards[call.path, function, call.number] = call
+    pairs = {id(call): forwards.get((call.path, twin_of(call.function)[0], call.number)) for call in recording.calls
+             if twin_of(call.function)[1]}
+    return {backward: forward for backward, forward in pairs.items() if forward is not None}
 
 
 def _by_place(recording):
@@ -205,5 +224,15 @@ def _carries_gradient(twin):
                for assignments in twin.locals.values() for local in assignments)
 
 
+def _at(call, name, number, row):
+    """The row, and where and when its array was assigned. An argument, and a call that should not be: by the caller."""
+    local = call.locals[name][number] if name in call.locals else None
+    time = local.time if local else call.time
+    is_passed = name == "*" or name in call.code.co_varnames[:call.code.co_argcount + call.code.co_kwonlyargcount]
+    if call.parent and time == call.time and is_passed:
+        return dataclasses.replace(row, time=time, where=call.parent.function, line=call.called_from)
+    return dataclasses.replace(row, time=time, where=call.function, line=local and local.line)
+
+
 def _problem(call, name, text):
-    return Row(call.key(name), "call" if name == "*" else "local", problem=text)
+    return _at(call, name, -1, Row(call.key(name), "call" if name == "*" else "local", problem=text))

@@ -15,7 +15,11 @@ LARGEST_FLOAT32_BOUND = 256    # a case where torch's own error asks for more te
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One comparison. key: what was compared. kind: "value", "gradient", "output", "input gradient", ...
-    error and bound: in eps of `dtype`. problem: what is wrong, in words; None if nothing is."""
+    error and bound: in eps of `dtype`. problem: what is wrong, in words; None if nothing is.
+    own_error: the error of torch itself in eps, where a higher precision judges both. actual, expected: the arrays.
+    time: in which step of the recording a local was assigned. where, line: the function that assigned it, and the line;
+    of an argument, the caller's.
+    """
 
     key: object
     kind: str
@@ -24,11 +28,27 @@ class Row:
     error: float = 0.0
     bound: float = 0.0
     problem: str | None = None
+    own_error: float | None = None
+    actual: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
+    expected: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
+    time: int | None = None
+    where: str = ""
+    line: int | None = None
 
     def __str__(self):
         text = (f"{self.kind} of {self.key} {self.dtype}{list(self.shape)}: "
                 f"error {self.error:.3g} eps, bound {self.bound:.3g}")
         return f"{text}: {self.problem}" if self.problem else text
+
+
+def first_wrong(rows):
+    """The failing Row whose array was assigned first as the program ran; None if no Row fails.
+
+    What comes first is where the mistake is: whatever follows is computed from it. Results, which are no locals and
+    have no time, come last.
+    """
+    failing = [row for row in rows if row.problem]
+    return min(failing, key=lambda row: float("inf") if row.time is None else row.time, default=None)
 
 
 def error_in_eps(actual, expected, eps=None):
@@ -60,7 +80,7 @@ def judge(key, kind, actual, expected, bound, *, reference=None, is_zero=False):
     4 times that of `expected`.
     """
     actual, expected = np.asarray(actual), np.asarray(expected)
-    row = Row(key, kind, actual.shape, actual.dtype.name)
+    row = Row(key, kind, actual.shape, actual.dtype.name, actual=actual, expected=expected)
     if actual.dtype != expected.dtype:
         return dataclasses.replace(row, problem=f"dtype is {actual.dtype}, torch's is {expected.dtype}")
     if actual.shape != expected.shape:
@@ -68,6 +88,7 @@ def judge(key, kind, actual, expected, bound, *, reference=None, is_zero=False):
     if expected.dtype.kind not in "fc":
         return row if np.array_equal(actual, expected) else dataclasses.replace(row, error=np.inf, problem="differs")
     eps = np.finfo(expected.dtype).eps
+    own_error = None if reference is None else error_in_eps(expected, reference, eps)
     if is_zero:
         error = np.max([error_in_eps(array, np.zeros_like(array)) for array in (actual, expected)])
         bound = max(bound, LAYER_BOUND) if reference is None else LAYER_BOUND
@@ -76,11 +97,10 @@ def judge(key, kind, actual, expected, bound, *, reference=None, is_zero=False):
         bound = bound if expected.any() else 0
     else:
         error = error_in_eps(actual, reference, eps)
-        own_error = error_in_eps(expected, reference, eps)
         bound = bound if np.isinf(own_error) else np.max([bound, OWN_ERROR_FACTOR * own_error])
     # np.max above, not max(), which may lose a NaN.
     problem = None if error <= bound and np.isfinite(error) else _what_is_wrong(actual, expected, error)
-    return dataclasses.replace(row, error=float(error), bound=float(bound), problem=problem)
+    return dataclasses.replace(row, error=float(error), bound=float(bound), problem=problem, own_error=own_error)
 
 
 def _what_is_wrong(actual, expected, error):

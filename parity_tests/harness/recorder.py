@@ -2,7 +2,8 @@
 
 `sys.settrace` calls us at each call, line and return of the functions in the watched folders. When a statement has
 been left, the names that it assigned are read from the frame. Function arguments count as the first assignment of their
-name. Loop variables, comprehension variables, tuples and caches are not recorded.
+name. Loop variables, comprehension variables, tuples and caches are not recorded. The steps of the run are kept in
+their order, so that one can go through it again: statement by statement, in the stepper.
 
 torch's `x.grad` sums over all consumers of x, while a hand-written d_x is the share of one call. Therefore each torch
 function receives its differentiable arguments through an identity node (`x.view_as(x)`): an argument's gradient is then
@@ -11,6 +12,7 @@ that call's share.
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import os
 import sys
@@ -19,7 +21,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 import numpy_impl
 import torch_impl
@@ -29,6 +30,19 @@ TWINS = (numpy_impl, torch_impl)
 FOLDERS = ("layers", "models", "training", "inference")
 WATCHED = tuple(str(Path(twin.__file__).parent / folder) + os.sep for twin in TWINS for folder in FOLDERS)
 HARMLESS_TRACERS = ("coverage", "hypothesis")    # packages that trace too, and can do without us for a moment
+
+
+class Step(NamedTuple):
+    """One step of a run. kind: "call" (the arguments are there), "line" (a statement has been left) or "return".
+
+    names: ((name, number), ...) of the arrays that it assigned; attributes: the same for `self.weight.grad`.
+    """
+
+    call: "Call"
+    kind: str
+    line: int
+    names: tuple = ()
+    attributes: tuple = ()
 
 
 class Key(NamedTuple):
@@ -49,16 +63,17 @@ class Key(NamedTuple):
 @dataclasses.dataclass
 class Local:
     """One assignment. value: a copy of the array as it stood then. source: the object itself, which tells torch's
-    gradient after the backward pass. line: where it was assigned.
+    gradient after the backward pass. line: where it was assigned. time: in which of the recording's steps.
     """
 
     value: np.ndarray
     source: object
     line: int
+    time: int
 
     @property
     def is_differentiable(self):
-        return isinstance(self.source, torch.Tensor) and self.source.requires_grad
+        return _needs_gradient(self.source)
 
     @property
     def gradient(self):
@@ -69,7 +84,12 @@ class Local:
 
 @dataclasses.dataclass
 class Call:
-    """One call of a function. arguments: names of the array arguments, in order. locals: {name: [Local, ...]}.
+    """One call of a function.
+
+    module: the object that `self` is in it. code: the function's code object. parent, called_from: the watched call
+    that it was made in (None for the outermost), and the line there. time: which of the recording's steps it begins
+    with. arguments: names of the array arguments, in order. locals: {name: [Local, ...]}. attributes: the same for what
+    is assigned below `self`. others: {name: [(time, text), ...]} of numbers, texts, None and shapes.
     returned: the arrays that it returned, as Locals. changed: the arguments whose bytes the call has changed.
     """
 
@@ -77,8 +97,14 @@ class Call:
     function: str
     number: int
     module: object
+    code: object = None
+    parent: "Call | None" = None
+    called_from: int | None = None
+    time: int = 0
     arguments: list = dataclasses.field(default_factory=list)
     locals: dict = dataclasses.field(default_factory=dict)
+    attributes: dict = dataclasses.field(default_factory=dict)
+    others: dict = dataclasses.field(default_factory=dict)
     returned: list = dataclasses.field(default_factory=list)
     changed: list = dataclasses.field(default_factory=list)
 
@@ -87,10 +113,11 @@ class Call:
 
 
 class Recording:
-    """All calls in order. `aside` is True where a debugger was at work and nothing could be recorded."""
+    """All calls in order, and all steps. `aside` is True where a debugger was at work and nothing could be recorded."""
 
     def __init__(self):
         self.calls = []
+        self.steps = []
         self.aside = False
 
     def __iter__(self):
@@ -102,10 +129,11 @@ class Recording:
 
 
 @contextlib.contextmanager
-def record(root=None):
+def record(root=None, also=()):
     """Record inside the `with` block; yields the Recording.
 
     root: the module whose `named_modules()` give each call its path; None where plain functions are recorded.
+    also: more files to watch, as their code objects call them: somebody's own layer, or the cell of a notebook.
     Restores the previous tracer. Under a debugger it warns and records nothing.
     """
     recording = Recording()
@@ -115,7 +143,7 @@ def record(root=None):
         recording.aside = True
         yield recording
         return
-    tracer = _Tracer(recording, root)
+    tracer = _Tracer(recording, root, also)
     sys.settrace(tracer.on_call)
     try:
         yield recording
@@ -136,27 +164,33 @@ def _owner(tracer):
 class _Tracer:
     """Decides which calls are watched, and knows their place in the tree of modules."""
 
-    def __init__(self, recording, root):
+    def __init__(self, recording, root, also):
         self.recording = recording
+        self.also = frozenset(also)
         self.paths = {id(module): path for path, module in root.named_modules()} if root is not None else {}
-        self.running = []       # the calls that are being watched, outermost first
+        self.running = []       # a _Watch for each call that is being watched, outermost first
         self.call_counts = {}
 
     def on_call(self, frame, event, argument):
         code = frame.f_code
-        if not code.co_filename.startswith(WATCHED) or code.co_flags & inspect.CO_GENERATOR:
+        is_watched = code.co_filename.startswith(WATCHED) or code.co_filename in self.also
+        if not is_watched or code.co_flags & inspect.CO_GENERATOR:
             return None
         statements = statements_of(code)
         if statements is None:    # a lambda, a comprehension, the body of a class or module
             return None
         module = frame.f_locals.get("self")
-        path = self.paths.get(id(module), self.running[-1].path if self.running else "")
+        outer = self.running[-1] if self.running else None
+        path = self.paths.get(id(module), outer.call.path if outer else "")
         number = self.call_counts.get((path, code.co_qualname), 0)
         self.call_counts[path, code.co_qualname] = number + 1
-        call = Call(path, code.co_qualname, number, module)
+        call = Call(path, code.co_qualname, number, module, code, time=len(self.recording.steps))
+        if outer:
+            call.parent, call.called_from = outer.call, outer.line
         self.recording.calls.append(call)
-        self.running.append(call)
-        return _Watch(call, statements, frame, self.running).on_event
+        watch = _Watch(call, statements, frame, self.recording.steps, self.running)
+        self.running.append(watch)
+        return watch.on_event
 
 
 class _Watch:
@@ -165,9 +199,10 @@ class _Watch:
     Each event reads `frame.f_locals` once: up to Python 3.12 a second look would undo what was set in it.
     """
 
-    def __init__(self, call, statements, frame, running):
+    def __init__(self, call, statements, frame, steps, running):
         self.call = call
         self.statements = statements
+        self.steps = steps
         self.running = running
         self.statement = None
         self.before = []        # (argument, array, its copy)
@@ -175,19 +210,29 @@ class _Watch:
         variables = frame.f_locals
         for name in code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]:
             value = variables[name]
-            if _needs_gradient(value) and torch.is_grad_enabled():
+            if _needs_gradient(value) and sys.modules["torch"].is_grad_enabled():
                 variables[name] = value = value.view_as(value)    # what a tracer sets here, the function will see
             if self._record(name, value, frame.f_lineno):
                 call.arguments.append(name)
             self.before += [(name, array, array.copy()) for array in _arrays_in(value)]
+        self._step("call", frame.f_lineno, [(name, 0) for name in call.arguments])
+
+    @property
+    def line(self):
+        """The first line of the statement that is being executed."""
+        return self.statement.lines.start if self.statement else self.call.code.co_firstlineno
 
     def on_event(self, frame, event, argument):
         if event == "return":
             self._credit(frame)
             values = argument if isinstance(argument, tuple) else (argument,)
-            self.call.returned = [_local(value, frame.f_lineno) for value in values if _is_array(value)]
+            self.call.returned = [self._local(value, frame.f_lineno) for value in values if _is_array(value)]
             self.call.changed = [name for name, array, copy in self.before if array.tobytes() != copy.tobytes()]
+            self._step("return", frame.f_lineno)
             self.running.pop()
+        elif event == "exception" and self.statement is not None:
+            self._step("line", self.line)    # what raises assigns nothing
+            self.statement = None
         elif event == "line" and (self.statement is None or frame.f_lineno not in self.statement.lines):
             self._credit(frame)
             self.statement = self.statements.get(frame.f_lineno)
@@ -197,32 +242,59 @@ class _Watch:
         """Record what the statement that has just been left assigned."""
         if self.statement is None:
             return
-        variables = frame.f_locals
-        for name in self.statement.names:
-            if name in variables:
-                self._record(name, variables[name], self.statement.lines.start)
+        variables, line = frame.f_locals, self.line
+        names = [name for name in self.statement.names
+                 if name in variables and self._record(name, variables[name], line)]
+        attributes = [name for name in self.statement.attributes
+                      if self._record_attribute(name, variables.get("self"), line)]
+        self._step("line", line, [(name, len(self.call.locals[name]) - 1) for name in names],
+                   [(name, len(self.call.attributes[name]) - 1) for name in attributes])
+
+    def _step(self, kind, line, names=(), attributes=()):
+        self.steps.append(Step(self.call, kind, line, tuple(names), tuple(attributes)))
 
     def _record(self, name, value, line):
-        """Keep an array; returns False for anything else."""
+        """Keep an array, or the text of a number and the like; returns True for an array."""
         if _is_array(value):
-            self.call.locals.setdefault(name, []).append(_local(value, line))
+            self.call.locals.setdefault(name, []).append(self._local(value, line))
+        elif _is_plain(value):
+            self.call.others.setdefault(name, []).append((len(self.steps), repr(value)))
         return _is_array(value)
+
+    def _record_attribute(self, name, owner, line):
+        """Keep the array that "self.weight.grad" is now; returns False where it is no array."""
+        value = functools.reduce(lambda part, attribute: getattr(part, attribute, None), name.split(".")[1:], owner)
+        if _is_array(value):
+            self.call.attributes.setdefault(name, []).append(self._local(value, line))
+        return _is_array(value)
+
+    def _local(self, value, line):
+        """Copy the array as it stands now, and make torch keep the gradient, which it drops unless at a leaf."""
+        if _needs_gradient(value) and not value.is_leaf:
+            value.retain_grad()
+        array = value.detach().numpy() if _is_tensor(value) else value
+        return Local(np.array(array), value, line, len(self.steps))
 
 
 def _is_array(value):
-    return isinstance(value, (np.ndarray, np.floating, torch.Tensor))
+    return isinstance(value, (np.ndarray, np.floating)) or _is_tensor(value)
+
+
+def _is_tensor(value):
+    """True for a torch tensor. Where only NumPy runs, torch, which is slow to load, need not be there."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _needs_gradient(value):
-    return isinstance(value, torch.Tensor) and value.requires_grad
+    return _is_tensor(value) and value.requires_grad
 
 
-def _local(value, line):
-    """Copy the array as it stands now, and make torch keep the gradient, which it drops otherwise unless at a leaf."""
-    if _needs_gradient(value) and not value.is_leaf:
-        value.retain_grad()
-    array = value.detach().numpy() if isinstance(value, torch.Tensor) else value
-    return Local(np.array(array), value, line)
+def _is_plain(value):
+    """A number, a text, True, None, or a shape."""
+    if isinstance(value, tuple):
+        return all(isinstance(part, (int, np.integer)) for part in value)
+    return value is None or isinstance(value, (bool, int, float, str, np.integer, np.bool_))
 
 
 def _arrays_in(value):

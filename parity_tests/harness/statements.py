@@ -7,10 +7,14 @@ from typing import NamedTuple
 
 
 class Statement(NamedTuple):
-    """A simple statement, or the head of a compound one: the lines that it covers, and the names that it assigns."""
+    """A simple statement, or the head of a compound one: the lines that it covers, and what it assigns.
+
+    names: local names. attributes: what is reached through `self`, as text: "self.weight.grad".
+    """
 
     lines: range
     names: tuple
+    attributes: tuple = ()
 
 
 @functools.lru_cache(maxsize=None)
@@ -53,24 +57,27 @@ def _statements(body):
         blocks += [part.body for part in getattr(node, "handlers", []) + getattr(node, "cases", [])]
         last_line = blocks[0][0].lineno - 1 if blocks else node.end_lineno
         lines = range(node.lineno, max(last_line, node.lineno) + 1)
-        found.append(Statement(lines, _assigned_names(node, is_compound=bool(blocks))))
+        targets = _assigned(node, is_compound=bool(blocks))
+        names = dict.fromkeys(name for target in targets for name in _names_in(target))
+        attributes = dict.fromkeys(ast.unparse(target) for target in targets if _is_of_self(target))
+        found.append(Statement(lines, tuple(names), tuple(attributes)))
         for block in blocks:
             found += _statements(block)
     return found
 
 
-def _assigned_names(node, is_compound):
-    """Names that a statement assigns: by =, += or := (a compound statement: only by := in its head)."""
+def _assigned(node, is_compound):
+    """Targets that a statement assigns to by =, += or := (a compound statement: only by := in its head)."""
     if is_compound:
         heads = [getattr(node, field) for field in ("test", "iter", "subject") if hasattr(node, field)]
-        return tuple(inner.target.id for head in heads for inner in ast.walk(head) if isinstance(inner, ast.NamedExpr))
+        return [inner.target for head in heads for inner in ast.walk(head) if isinstance(inner, ast.NamedExpr)]
     targets = []
     for inner in ast.walk(node):
         if isinstance(inner, ast.Assign):
             targets += inner.targets
         elif isinstance(inner, (ast.AugAssign, ast.AnnAssign, ast.NamedExpr)):
             targets.append(inner.target)
-    return tuple(dict.fromkeys(name for target in targets for name in _names_in(target)))
+    return targets
 
 
 def _names_in(target):
@@ -80,3 +87,12 @@ def _names_in(target):
     if isinstance(target, (ast.Tuple, ast.List)):
         return [name for element in target.elts for name in _names_in(element)]
     return _names_in(target.value) if isinstance(target, ast.Starred) else []
+
+
+def _is_of_self(target):
+    """True for `self.x` and `self.x.y`."""
+    while isinstance(target, ast.Attribute):
+        target = target.value
+        if isinstance(target, ast.Name):
+            return target.id == "self"
+    return False

@@ -1,0 +1,232 @@
+"""A run that can be gone through again, step by step: what the steppers show.
+
+Built from a recording and from the comparison with torch. It holds no live object, so that it can be written as JSON.
+"""
+
+import base64
+import dataclasses
+import inspect
+from pathlib import Path
+
+import numpy as np
+
+from parity_tests.harness.comparator import pair_calls
+from parity_tests.harness.equations import equations, label_of
+from parity_tests.harness.judge import first_wrong
+from parity_tests.harness.recorder import record
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = ("call", "line", "return")
+SCALARS = {"f": np.float32, "c": np.complex64, "i": np.int32, "u": np.int32, "b": np.uint8}
+
+
+@dataclasses.dataclass
+class Function:
+    """A function that ran. first_line: of `source`, a list of lines, in its file. labels: {line: label of equation}."""
+
+    name: str
+    file: str
+    first_line: int
+    source: list
+    labels: dict
+
+
+@dataclasses.dataclass
+class TracedCall:
+    """One call. function, parent and reverses are indices: of the function, of the call that it was made in, and of
+    the forward call that this backward call reverses (None where there is none). line: where the parent makes the call.
+    notes: {name: [[time, text], ...]} of numbers, texts and shapes.
+    """
+
+    function: int
+    path: str
+    number: int
+    parent: int | None
+    line: int | None
+    reverses: int | None
+    notes: dict
+
+
+@dataclasses.dataclass
+class Value:
+    """One assignment of an array. call, array: indices. time: the step that assigned it.
+
+    error: of the value, or of the gradient if that is what it is, against torch in eps; None where torch has no such
+    thing. bound: what error is allowed. difference: max |ours - torch's|.
+    gradient: the index of the Value that is this one's gradient; of: the other way. Shares of a fork have `of` too.
+    """
+
+    call: int
+    name: str
+    number: int
+    array: int
+    time: int
+    error: float | None = None
+    bound: float | None = None
+    difference: float | None = None
+    gradient: int | None = None
+    of: int | None = None
+
+
+@dataclasses.dataclass
+class Trace:
+    """A whole run. steps: (call, kind, line, indices of the values that it assigned). arrays: each different one once.
+
+    equations: {label: LaTeX}. first_wrong: the index of the Value that was wrong first, None if all is right.
+    stopped: what ended the run before its time, None if nothing did.
+    """
+
+    title: str
+    functions: list = dataclasses.field(default_factory=list)
+    calls: list = dataclasses.field(default_factory=list)
+    steps: list = dataclasses.field(default_factory=list)
+    values: list = dataclasses.field(default_factory=list)
+    arrays: list = dataclasses.field(default_factory=list)
+    equations: dict = dataclasses.field(default_factory=dict)
+    first_wrong: int | None = None
+    stopped: str | None = None
+
+    def as_json(self):
+        """The same as dicts and lists; an array as its dtype, shape and base64 of float32, int32 or uint8."""
+        return {**dataclasses.asdict(dataclasses.replace(self, arrays=[])),
+                "arrays": [_packed(array) for array in self.arrays]}
+
+
+def trace_case(case, form="plain"):
+    """The Trace of a case in one of its forms, forward and backward, compared with torch."""
+    run, rows = case.compared(form)
+    trace = _Builder(f"{case}, {form}", run.recording).build()
+    _add_comparison(trace, rows)
+    return trace
+
+
+def trace_function(function, inputs, backward=None, upstream=None):
+    """The Trace of any NumPy function, and of its backward pass if there is one.
+
+    inputs: {argument: value}. backward(d_y, cache) gets what `function` returned last; then `function` must return
+    (y, cache). upstream(y): d_y, ones by default. What the functions raise ends the trace, and stands in `stopped`.
+    """
+    files = {inspect.unwrap(part).__code__.co_filename for part in (function, backward) if part}
+    stopped = None
+    with record(also=files) as recording:
+        try:
+            result = function(**inputs)
+            if backward:
+                *outputs, cache = result
+                backward(*[(upstream or np.ones_like)(output) for output in outputs], cache)
+        except Exception as error:    # whatever somebody's function raises belongs into the trace
+            stopped = f"{type(error).__name__}: {error}"
+    trace = _Builder(function.__name__, recording).build()
+    trace.stopped = stopped
+    return trace
+
+
+class _Builder:
+    """Turns the objects of a Recording into lists that refer to each other by index."""
+
+    def __init__(self, title, recording):
+        self.recording = recording
+        self.trace = Trace(title)
+        self.call_index = {id(call): index for index, call in enumerate(recording.calls)}
+        self.reversed_calls = pair_calls(recording)
+        self.function_index, self.array_index, self.value_index = {}, {}, {}
+
+    def build(self):
+        for call in self.recording.calls:
+            self.trace.calls.append(TracedCall(
+                self._function(call.code), call.path, call.number, self._index_of(call.parent), call.called_from,
+                self._index_of(self.reversed_calls.get(id(call))), call.others))
+        for time, step in enumerate(self.recording.steps):
+            values = [self._value(step.call, name, number, step.call.locals[name][number], time)
+                      for name, number in step.names]
+            values += [self._value(step.call, name, number, step.call.attributes[name][number], time)
+                       for name, number in step.attributes]
+            self.trace.steps.append((self.call_index[id(step.call)], KINDS.index(step.kind), step.line, values))
+        for call in self.recording.calls:
+            self._link_gradients(call)
+        labels = {label for function in self.trace.functions for label in function.labels.values()}
+        self.trace.equations = {label: latex for label, latex in equations().items() if label in labels}
+        return self.trace
+
+    def _index_of(self, call):
+        return None if call is None else self.call_index[id(call)]
+
+    def _function(self, code):
+        if code not in self.function_index:
+            lines, first_line = inspect.getsourcelines(code)
+            labels = {first_line + offset: label for offset, line in enumerate(lines) if (label := label_of(line))}
+            self.function_index[code] = len(self.trace.functions)
+            self.trace.functions.append(Function(
+                code.co_qualname, _shown_path(code.co_filename), first_line,
+                [line.rstrip("\n") for line in lines], labels))
+        return self.function_index[code]
+
+    def _value(self, call, name, number, local, time):
+        index = len(self.trace.values)
+        self.value_index[id(call), name, number] = index
+        self.trace.values.append(Value(self.call_index[id(call)], name, number, self._array(local.value), time))
+        return index
+
+    def _array(self, array):
+        """The index of an array; equal ones, as a caller's local and the callee's argument, are kept once."""
+        key = array.dtype.str, array.shape, array.tobytes()
+        if key not in self.array_index:
+            self.array_index[key] = len(self.trace.arrays)
+            self.trace.arrays.append(array)
+        return self.array_index[key]
+
+    def _link_gradients(self, call):
+        """Link d_x in a backward call with x in the forward call that it reverses: the last d_x with the first x."""
+        forward = self.reversed_calls.get(id(call))
+        if forward is None:
+            return
+        for d_name, gradients in call.locals.items():
+            name, _, share = d_name.removeprefix("d_").partition("_from_")
+            assignments = forward.locals.get(name, []) if d_name.startswith("d_") else []
+            for number in range(len(gradients)) if assignments else ():
+                mirrored = max(len(gradients) - 1 - number, 0)
+                its = self.value_index[id(forward), name, min(mirrored, len(assignments) - 1)]
+                mine = self.value_index[id(call), d_name, number]
+                self.trace.values[mine].of = its
+                if not share:
+                    self.trace.values[its].gradient = mine
+
+
+def _add_comparison(trace, rows):
+    """Give each value its error against torch."""
+    places = {(call.path, trace.functions[call.function].name, call.number): index
+              for index, call in enumerate(trace.calls)}
+    values = {(value.call, value.name, value.number): index for index, value in enumerate(trace.values)}
+
+    def index_of(row):
+        key = row.key if isinstance(row.key, tuple) else (None,) * 5
+        return values.get((places.get(key[:3]), *key[3:]))
+
+    for row in rows:
+        index = index_of(row)
+        if index is not None and row.kind in ("value", "gradient") and row.expected is not None:
+            value = trace.values[index]
+            value.error, value.bound = row.error, row.bound
+            value.difference = _largest_difference(row.actual, row.expected)
+    wrong = first_wrong(rows)
+    trace.first_wrong = index_of(wrong) if wrong else None
+
+
+def _largest_difference(actual, expected):
+    """max |actual - expected|; None where they cannot be compared."""
+    if actual.shape != expected.shape or actual.dtype.kind not in "fc":
+        return None
+    with np.errstate(invalid="ignore"):
+        difference = abs(actual - expected)
+    return float(np.nanmax(np.where(actual == expected, 0, difference), initial=0))
+
+
+def _packed(array):
+    data = np.ascontiguousarray(array, SCALARS[array.dtype.kind])
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": base64.b64encode(data.tobytes()).decode()}
+
+
+def _shown_path(filename):
+    """Relative to the project, or only the name of somebody else's file."""
+    path = Path(filename)
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name

@@ -106,6 +106,30 @@ class _Comparison:
         for name in call.locals.keys() - twin.locals.keys():
             if not _is_lean(call) and not _is_returned_by_method(call, name):
                 rows.append(_problem(call, name, "torch has no such local"))
+        return rows + self._constants(call, twin) + self._returned(call, twin)
+
+    def _constants(self, call, twin):
+        """Arguments that are no arrays, such as an axis, are equal; where they are not, the caller is at fault."""
+        arguments = call.code.co_varnames[:call.code.co_argcount + call.code.co_kwonlyargcount]
+        pairs = [(name, call.others[name][0][1], twin.others[name][0][1])
+                 for name in arguments if name in call.others and name in twin.others]
+        return [_problem(call, name, f"is {ours}, torch's is {theirs}") for name, ours, theirs in pairs
+                if ours != theirs]
+
+    def _returned(self, call, twin):
+        """What is returned without a name, `return np.concatenate(...)`; what has one is compared under that."""
+        named = {id(local.source) for assignments in call.locals.values() for local in assignments}
+        if len(call.returned) != len(twin.returned):
+            row = Row(call.key("returned"), "returned",
+                      problem=f"{len(call.returned)} arrays, torch returns {len(twin.returned)}")
+            return [dataclasses.replace(row, time=call.time, where=call.function)]
+        rows = []
+        for number, (ours, theirs) in enumerate(zip(call.returned, twin.returned)):
+            if id(ours.source) not in named:
+                reference = self.references.get(id(theirs))
+                row = judge(call.key("returned", number), "returned", ours.value, theirs.value,
+                            bound_at(call.path, self.bound), reference=reference and reference.value)
+                rows.append(dataclasses.replace(row, time=ours.time, where=call.function, line=ours.line))
         return rows
 
     def _gradients(self, call, twin):

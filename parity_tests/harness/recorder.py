@@ -113,11 +113,15 @@ class Call:
 
 
 class Recording:
-    """All calls in order, and all steps. `aside` is True where a debugger was at work and nothing could be recorded."""
+    """All calls in order, and all steps: `most` of them, if that is a number, and nothing of what comes later.
 
-    def __init__(self):
+    `aside` is True where a debugger was at work and nothing could be recorded.
+    """
+
+    def __init__(self, most=None):
         self.calls = []
         self.steps = []
+        self.most = most
         self.aside = False
 
     def __iter__(self):
@@ -127,16 +131,22 @@ class Recording:
                 for number, local in enumerate(assignments):
                     yield call.key(name, number), local
 
+    @property
+    def is_full(self):
+        """True when nothing more is recorded."""
+        return self.most is not None and len(self.steps) >= self.most
+
 
 @contextlib.contextmanager
-def record(root=None, also=()):
+def record(root=None, also=(), most=None):
     """Record inside the `with` block; yields the Recording.
 
     root: the module whose `named_modules()` give each call its path; None where plain functions are recorded.
     also: more files to watch, as their code objects call them: somebody's own layer, or the cell of a notebook.
+    most: so many steps are recorded, and what comes later runs unwatched; None for all.
     Restores the previous tracer. Under a debugger it warns and records nothing.
     """
-    recording = Recording()
+    recording = Recording(most)
     previous = sys.gettrace()
     if previous is not None and not _owner(previous).__module__.startswith(HARMLESS_TRACERS):
         warnings.warn("a debugger is at work: locals are not recorded, only results are compared", stacklevel=3)
@@ -174,7 +184,7 @@ class _Tracer:
     def on_call(self, frame, event, argument):
         code = frame.f_code
         is_watched = code.co_filename.startswith(WATCHED) or code.co_filename in self.also
-        if not is_watched or code.co_flags & inspect.CO_GENERATOR:
+        if not is_watched or self.recording.is_full or code.co_flags & inspect.CO_GENERATOR:
             return None
         statements = statements_of(code)
         if statements is None:    # a lambda, a comprehension, the body of a class or module
@@ -188,7 +198,7 @@ class _Tracer:
         if outer:
             call.parent, call.called_from = outer.call, outer.line
         self.recording.calls.append(call)
-        watch = _Watch(call, statements, frame, self.recording.steps, self.running)
+        watch = _Watch(call, statements, frame, self.recording, self.running)
         self.running.append(watch)
         return watch.on_event
 
@@ -199,10 +209,11 @@ class _Watch:
     Each event reads `frame.f_locals` once: up to Python 3.12 a second look would undo what was set in it.
     """
 
-    def __init__(self, call, statements, frame, steps, running):
+    def __init__(self, call, statements, frame, recording, running):
         self.call = call
         self.statements = statements
-        self.steps = steps
+        self.recording = recording
+        self.steps = recording.steps
         self.running = running
         self.statement = None
         self.before = []        # (argument, array, its copy)
@@ -223,6 +234,11 @@ class _Watch:
         return self.statement.lines.start if self.statement else self.call.code.co_firstlineno
 
     def on_event(self, frame, event, argument):
+        if self.recording.is_full:
+            frame.f_trace_lines = False
+            if event == "return":
+                self.running.pop()
+            return self.on_event
         if event == "return":
             self._credit(frame)
             values = argument if isinstance(argument, tuple) else (argument,)
@@ -258,7 +274,8 @@ class _Watch:
         if _is_array(value):
             self.call.locals.setdefault(name, []).append(self._local(value, line))
         elif _is_plain(value):
-            self.call.others.setdefault(name, []).append((len(self.steps), repr(value)))
+            text = repr(tuple(value) if isinstance(value, tuple) else value)    # torch.Size is a tuple of its own kind
+            self.call.others.setdefault(name, []).append((len(self.steps), text))
         return _is_array(value)
 
     def _record_attribute(self, name, owner, line):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.activations import OTHERS, of_x
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.activations import CASES, FUNCTIONS, NAMES, OMITTED
@@ -18,10 +18,6 @@ from parity_tests.harness.runs import NUMPY, TORCH
 
 TWINS = pytest.mark.parametrize(
     "twin, as_input", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)], ids=["numpy", "torch"])
-TORCH_FUNCTIONS = {
-    "relu": F.relu, "gelu_erf": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "silu": F.silu, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
-}
 EXTREMES = np.array([-1e4, -745, -104, -89, -40, -10, -6, -1e-4, -0.0, 0.0, 1e-4, 6, 10, 40, 89, 104, 745, 1e4])
 
 
@@ -46,9 +42,9 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_against_torch(name):
-    oracles.check_against(named(name), lambda values: TORCH_FUNCTIONS[name](values["x"]))
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,7 +74,7 @@ def test_extreme_inputs_against_torch(name):
     case = dataclasses.replace(named(name), inputs=at_extremes, extreme=True)
     for form in case.forms():
         case.check(form)
-    oracles.check_against(case, lambda values: TORCH_FUNCTIONS[name](values["x"]))
+    oracles.check_against(case, of_x(name))
 
 
 @TWINS

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from parity_tests.harness import oracles, torch_functions
+from parity_tests.harness import oracles
+from parity_tests.harness.against.attention import OTHERS
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.attention import (
@@ -20,7 +21,6 @@ TWINS = pytest.mark.parametrize("twin, as_input", [(NUMPY, np.asarray), (TORCH, 
                                 ids=["numpy", "torch"])
 FUNCTIONS = [case for case in CASES if ATTENTION in case.name]
 REARRANGEMENTS = [case for case in CASES if "_heads" in case.name]
-MODULES = [case for case in CASES if case not in FUNCTIONS + REARRANGEMENTS]
 
 
 def named(name):
@@ -51,62 +51,9 @@ def test_oracles(case):
 
 # torch's own attention
 
-def torch_mask(mask):
-    return None if mask is None else torch.as_tensor(mask)
-
-
-@pytest.mark.parametrize("mask_name", MASKS)
-def test_against_torch_scaled_dot_product_attention(mask_name):
-    """Outputs and gradients, those of fully masked rows (0) included."""
-    oracles.check_against(named(f"{ATTENTION}, {mask_name}"), lambda v: F.scaled_dot_product_attention(
-        v["query"], v["key"], v["value"], attn_mask=torch_mask(v["mask"])))
-
-
-def test_dropout_is_on_the_weights():
-    """Kept weights are scaled up, and nothing is normalized again: the paper's code, and torch's, do the same."""
-    def other(v):
-        scores = v["query"] @ v["key"].mT / 5**0.5
-        weights = torch.softmax(scores, dim=-1)
-        return (weights * v["keep"] / (1 - v["p"])) @ v["value"]
-    oracles.check_against(named(f"{ATTENTION}, without mask, dropout"), other)
-
-
-def written_with_torch(num_heads, num_key_value_heads):
-    """Multi-head attention from torch's own parts; `enable_gqa` shares the heads of keys and values."""
-    def project(v, name, x, heads):
-        projected = F.linear(x, v[f"{name}_projection.weight"], v.get(f"{name}_projection.bias"))
-        return projected.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-    def other(v):
-        query = v.get("query", v.get("x"))
-        key = v.get("key", v.get("memory", query))
-        value = v.get("value", key)
-        output = F.scaled_dot_product_attention(
-            project(v, "query", query, num_heads), project(v, "key", key, num_key_value_heads),
-            project(v, "value", value, num_key_value_heads), attn_mask=torch_mask(v["mask"]), enable_gqa=True)
-        concatenated = output.transpose(1, 2).flatten(2)
-        return F.linear(concatenated, v["output_projection.weight"], v.get("output_projection.bias"))
-
-    return other
-
-
-@pytest.mark.parametrize("case", [case for case in MODULES if "weights" not in case.name], ids=str)
-def test_against_torch_parts(case):
-    module = case.numpy_twin().eval()
-    other = written_with_torch(module.num_heads, module.num_key_value_heads)
-    oracles.check_against(dataclasses.replace(case, training=False), other)
-
-
-@pytest.mark.parametrize("name, num_heads, p", [
-    ("MultiHeadAttention, dropout", 2, 0.4), ("MultiHeadAttention, one group of heads", 4, 0.4),
-    ("SelfAttention, dropout", 2, 0.4), ("CrossAttention, dropout", 2, 0.4)])
-def test_against_torch_functions_in_training(name, num_heads, p):
-    """The weights, and they alone, times keep / (1 - p)."""
-    def other(v):
-        query = v.get("query", v.get("x"))
-        key = v.get("key", v.get("memory", query))
-        return torch_functions.attention(v, "", query, key, v.get("value", key), v["mask"], num_heads, p)
-    oracles.check_against(named(name), other)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @pytest.mark.parametrize("group_size", [1, 2, 4])
@@ -124,27 +71,6 @@ def test_groups_share_heads_as_torch_does(group_size, rng):
     np.testing.assert_allclose(output, expected.detach(), rtol=1e-13, atol=1e-13)
     for gradient, x in zip((d_keys, d_values), kept):
         np.testing.assert_allclose(attention.repeat_heads_backward(gradient, cache), x.grad, rtol=1e-13, atol=1e-13)
-
-
-@pytest.mark.parametrize("name, bias", [("causal", True), ("padding", True), ("sliding window", True),
-                                        ("one head", True), ("without bias", False)])
-def test_against_torch_multi_head_attention(name, bias):
-    """torch keeps the weights of query, key and value in one matrix; its masks are True where nobody may look."""
-    case = named(f"MultiHeadAttention, {name}")
-    num_heads = case.numpy_twin().num_heads
-
-    def other(v):
-        parts = ("query", "key", "value")
-        biases = [v[f"{part}_projection.bias"] for part in parts] if bias else None
-        hidden = ~torch.as_tensor(v["mask"]).expand(2, num_heads, 3, 4).flatten(0, 1)
-        query, key, value = (v[part].transpose(0, 1) for part in parts)    # batch second
-        output, _ = F.multi_head_attention_forward(
-            query, key, value, 8, num_heads, torch.cat([v[f"{part}_projection.weight"] for part in parts]),
-            torch.cat(biases) if bias else None, None, None, False, 0.0, v["output_projection.weight"],
-            v.get("output_projection.bias"), attn_mask=hidden, need_weights=False)
-        return output.transpose(0, 1)
-
-    oracles.check_against(case, other)
 
 
 @pytest.mark.parametrize("training", [False, True])

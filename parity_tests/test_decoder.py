@@ -8,15 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_impl.models.config import TransformerConfig
-from parity_tests.harness import oracles, torch_functions, torch_modules
+from parity_tests.harness import oracles
+from parity_tests.harness.against.decoder import OTHERS
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.attention import normal
 from parity_tests.harness.catalog.decoder import CASES, CAUSAL, layer
 from parity_tests.harness.catalog.encoder import PADDING, SIZES
 from parity_tests.harness.catalog.residual import PLACEMENTS
-from parity_tests.harness.judge import MODEL_BOUND
 from parity_tests.harness.runs import NUMPY, TORCH
 
 TWINS = pytest.mark.parametrize("twin, as_input", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)],
@@ -45,25 +44,9 @@ def test_oracles(case):
     oracles.check_adjoint(case)
 
 
-@pytest.mark.parametrize("name, norm_first, activation", [
-    ("post-norm", False, "relu"), ("pre-norm", True, "relu"), ("without masks", False, "relu"),
-    ("GELU", False, "gelu")])
-def test_against_torch_decoder_layer(name, norm_first, activation):
-    theirs = torch_modules.build_layer("decoder", SIZES, norm_first, activation)
-    oracles.check_against(
-        named(f"DecoderLayer, {name}"),
-        lambda v: torch_modules.decode(theirs, torch_modules.layer_parameters("decoder", v), v["x"], v["memory"],
-                                       v["mask"], v["memory_mask"]), bound=MODEL_BOUND)
-
-
-@pytest.mark.parametrize("placement", PLACEMENTS)
-def test_against_torch_functions_in_training(placement):
-    """Dropout of the weights, of the activated features and of what each sublayer says, and nowhere else."""
-    config = TransformerConfig(9, 9, *SIZES[:2], d_ff=SIZES[2], dropout=0.3, norm_first=PLACEMENTS[placement])
-    oracles.check_against(
-        named(f"DecoderLayer, {placement}, dropout"),
-        lambda v: torch_functions.layer(v, "", v["x"], v["mask"], config, v["memory"], v["memory_mask"]),
-        bound=MODEL_BOUND)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @TWINS
@@ -73,17 +56,6 @@ def test_where_dropout_is_active(twin, as_input):
         "self_attention.sublayer.dropout", "self_attention.dropout",
         "cross_attention.sublayer.dropout", "cross_attention.dropout",
         "feed_forward.sublayer.dropout", "feed_forward.dropout"), 0.3)
-
-
-@pytest.mark.parametrize("name, norm_first, num_layers", [
-    ("post-norm", False, 2), ("pre-norm", True, 2), ("three layers", True, 3)])
-def test_against_torch_decoder(name, norm_first, num_layers):
-    """The memory's gradient is the sum over all layers."""
-    theirs = torch_modules.build_stack("decoder", SIZES, norm_first, num_layers)
-    oracles.check_against(
-        named(f"Decoder, {name}"),
-        lambda v: torch_modules.decode(theirs, torch_modules.stack_parameters("decoder", v), v["x"], v["memory"],
-                                       v["mask"], v["memory_mask"]), bound=MODEL_BOUND)
 
 
 @settings(max_examples=10)

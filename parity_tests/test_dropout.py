@@ -1,4 +1,4 @@
-"""layers/dropout.py: parity, oracles, which masks are drawn and when, their statistics, errors."""
+"""layers/dropout.py: parity, oracles, torch on the same masks, which masks are drawn, statistics, errors."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy_impl.module import Module
 from numpy_impl.random import dropout_keep
 from parity_tests.harness import oracles
+from parity_tests.harness.against.dropout import OTHERS
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog.dropout import CASES
 from parity_tests.harness.catalog.linear import rows
@@ -33,6 +34,11 @@ def test_empty_batch(case):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_oracles(case):
     oracles.check(case)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @given(shape=st.lists(st.integers(1, 5), min_size=1, max_size=4), p=st.floats(0, 0.99))
@@ -81,6 +87,13 @@ def test_each_forward_pass_draws_a_fresh_mask(twin, as_input):
     assert np.array_equal(np.asarray(layer(x)), first)
     layer.set_dropout(seed=3, step=8)
     assert np.array_equal(np.asarray(layer(x)), second)
+
+
+@TWINS
+def test_a_new_layer_begins_with_seed_0_at_step_0_and_row_0(twin, as_input):
+    """In both twins, so that they agree even where nobody calls `set_dropout`."""
+    keep = np.asarray(twin.layers.dropout.Dropout(0.5).draw_keep((20, 30)))
+    assert np.array_equal(keep, dropout_keep((20, 30), 0.5, seed=0, step=0, path="", first_row=0))
 
 
 @TWINS

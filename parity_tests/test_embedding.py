@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from numpy_impl import initialization
 from parity_tests.harness import oracles
+from parity_tests.harness.against.embedding import OTHERS, embedding
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.embedding import CASES, D_MODEL, NUM_EMBEDDINGS
@@ -33,21 +33,14 @@ def test_empty_batch(case):
         case.empty("ids").check(form)
 
 
-# By design the padding row has no gradient, though the output depends on it: derivatives can judge the rest only.
-@pytest.mark.parametrize("case", [case for case in CASES if "padding_idx=None" in case.name], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name, padding_idx, scale", [
-    ("embedding, padding_idx=None, scale=1.0", None, 1.0),
-    ("embedding, padding_idx=2, scale=1.5", 2, 1.5),
-    ("Embedding, padding_idx=2, scale=True, int64", 2, 2.0),
-    ("Embedding, padding_idx=0, scale=False, int32", 0, 1.0),
-    ("Embedding of 300 rows, int32", None, 1.0),
-])
-def test_against_torch(name, padding_idx, scale):
-    oracles.check_against(named(name), lambda values: F.embedding(values["ids"], values["weight"], padding_idx) * scale)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @given(shape=st.lists(st.integers(1, 5), min_size=1, max_size=3), size=st.integers(1, 6), width=st.integers(1, 4),
@@ -58,12 +51,9 @@ def test_any_ids(shape, size, width, data):
     def build(twin, dtype, rng):
         return twin.layers.embedding.Embedding(size, width, padding_idx, True, rng=rng, dtype=dtype)
 
-    def other(values):
-        return F.embedding(values["ids"], values["weight"], padding_idx) * width**0.5
-
     case = Case("embedding: any", build, lambda rng, dtype: {"ids": rng.integers(0, size, shape)})
     case.check("plain")
-    oracles.check_against(case, other)
+    oracles.check_against(case, embedding(padding_idx, width**0.5))
 
 
 def test_a_repeated_id_collects_the_gradient_of_all_its_places():

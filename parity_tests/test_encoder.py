@@ -8,14 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_impl.models.config import TransformerConfig
-from parity_tests.harness import oracles, torch_functions, torch_modules
+from parity_tests.harness import oracles
+from parity_tests.harness.against.encoder import OTHERS
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.attention import normal
 from parity_tests.harness.catalog.encoder import CASES, PADDING, SIZES, layer
 from parity_tests.harness.catalog.residual import PLACEMENTS
-from parity_tests.harness.judge import MODEL_BOUND
 from parity_tests.harness.runs import NUMPY, TORCH
 
 TWINS = pytest.mark.parametrize("twin, as_input", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)],
@@ -47,22 +46,9 @@ def test_oracles_element_by_element():
     oracles.check(named("EncoderLayer, post-norm, dropout"))
 
 
-@pytest.mark.parametrize("name, norm_first, activation", [
-    ("post-norm", False, "relu"), ("pre-norm", True, "relu"), ("without mask", False, "relu"), ("GELU", False, "gelu")])
-def test_against_torch_encoder_layer(name, norm_first, activation):
-    theirs = torch_modules.build_layer("encoder", SIZES, norm_first, activation)
-    oracles.check_against(
-        named(f"EncoderLayer, {name}"),
-        lambda v: torch_modules.encode(theirs, torch_modules.layer_parameters("encoder", v), v["x"], v["mask"]),
-        bound=MODEL_BOUND)
-
-
-@pytest.mark.parametrize("placement", PLACEMENTS)
-def test_against_torch_functions_in_training(placement):
-    """Dropout of the weights, of the activated features and of what each sublayer says, and nowhere else."""
-    config = TransformerConfig(9, 9, *SIZES[:2], d_ff=SIZES[2], dropout=0.3, norm_first=PLACEMENTS[placement])
-    oracles.check_against(named(f"EncoderLayer, {placement}, dropout"),
-                          lambda v: torch_functions.layer(v, "", v["x"], v["mask"], config), bound=MODEL_BOUND)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @TWINS
@@ -71,15 +57,6 @@ def test_where_dropout_is_active(twin, as_input):
     assert {path: part.p for path, part in module.named_modules() if getattr(part, "p", 0) > 0} == dict.fromkeys((
         "self_attention.sublayer.dropout", "self_attention.dropout",
         "feed_forward.sublayer.dropout", "feed_forward.dropout"), 0.3)
-
-
-@pytest.mark.parametrize("placement", PLACEMENTS)
-def test_against_torch_encoder(placement):
-    theirs = torch_modules.build_stack("encoder", SIZES, PLACEMENTS[placement], num_layers=2)
-    oracles.check_against(
-        named(f"Encoder, {placement}"),
-        lambda v: torch_modules.encode(theirs, torch_modules.stack_parameters("encoder", v), v["x"], v["mask"]),
-        bound=MODEL_BOUND)
 
 
 @settings(max_examples=10)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.feed_forward import OTHERS
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.feed_forward import CASES, layer_case
@@ -22,10 +22,6 @@ TWINS = pytest.mark.parametrize("twin, as_input", [(NUMPY, np.asarray), (TORCH, 
 
 def named(name):
     return all_cases()[f"feed_forward: {name}"]
-
-
-def gelu_tanh(x):
-    return F.gelu(x, approximate="tanh")
 
 
 @pytest.mark.parametrize("case, form", pairs(CASES), ids=str)
@@ -44,26 +40,9 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name, activation", [
-    ("ReLU", F.relu), ("GELU", F.gelu), ("GELU by tanh", gelu_tanh), ("without bias", F.relu), ("evaluation", F.relu),
-    ("of (N, D)", F.relu), ("of (D,)", F.relu)])
-def test_against_torch(name, activation):
-    def other(v):
-        activated = activation(F.linear(v["x"], v["up.weight"], v.get("up.bias")))
-        return F.linear(activated, v["down.weight"], v.get("down.bias"))
-    oracles.check_against(named(f"FeedForward, {name}"), other)
-
-
-@pytest.mark.parametrize("name, activation", [
-    ("SwiGLU", F.silu), ("GEGLU", F.gelu), ("GEGLU by tanh", gelu_tanh), ("bias", F.silu), ("of (N, D)", F.silu),
-    ("of (D,)", F.silu)])
-def test_gated_against_torch(name, activation):
-    """The gate is activated, and the other way stays linear (Shazeer 2020, eq. 6)."""
-    def other(v):
-        gate = activation(F.linear(v["x"], v["gate.weight"], v.get("gate.bias")))
-        content = F.linear(v["x"], v["up.weight"], v.get("up.bias"))
-        return F.linear(gate * content, v["down.weight"], v.get("down.bias"))
-    oracles.check_against(named(f"GatedFeedForward, {name}"), other)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @given(layer=st.sampled_from(["FeedForward", "GatedFeedForward"]), leading=st.lists(st.integers(1, 3), max_size=3),

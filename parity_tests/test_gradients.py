@@ -9,6 +9,9 @@ import torch
 import numpy_impl.module
 import torch_impl.module
 from numpy_impl.training import gradients as numpy_gradients
+from parity_tests.harness.against.gradients import OTHERS
+from parity_tests.harness.cases import pairs
+from parity_tests.harness.catalog.gradients import CASES
 from torch_impl.training import gradients as torch_gradients
 
 SHAPES = {"embedding.weight": (50, 7), "linear.weight": (5, 3), "linear.bias": (5,), "scale": (), "nothing": (0, 4)}
@@ -46,6 +49,16 @@ def make(twin, arrays):
 
 def grads(named_parameters):
     return {path: np.asarray(parameter.grad) for path, parameter in named_parameters}
+
+
+@pytest.mark.parametrize("case, form", pairs(CASES), ids=str)
+def test_parity(case, form):
+    case.check(form)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @each_dtype

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.linear import OTHERS
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog.linear import CASES, layer, rows
 from parity_tests.harness.runs import NUMPY, TORCH
@@ -33,9 +33,9 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_against_torch_linear(case):
-    oracles.check_against(case, lambda values: F.linear(values["x"], values["weight"], values.get("bias")))
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @given(leading=st.lists(st.integers(1, 4), max_size=3), d_in=st.integers(1, 9), d_out=st.integers(1, 9))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.losses import OTHERS, cross_entropy
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.losses import CASES, NUM_CLASSES, OMITTED, SMOOTHED_OMITTED
@@ -24,14 +25,6 @@ def named(name):
     return all_cases()[f"losses: {name}"]
 
 
-def cross_entropy_of_torch(**options):
-    """F.cross_entropy of the inputs of a case, whatever its shape."""
-    def other(values):
-        logits = values["logits"]
-        return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), values["targets"].reshape(-1), **options)
-    return other
-
-
 @pytest.mark.parametrize("case, form", pairs(CASES), ids=str)
 def test_parity(case, form):
     case.check(form)
@@ -42,20 +35,9 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name, options", [
-    ("cross_entropy", {}),
-    ("cross_entropy with smoothing", {"label_smoothing": 0.1, "ignore_index": -1}),
-    ("CrossEntropyLoss", {}),
-    ("CrossEntropyLoss with padding", {"label_smoothing": 0.1, "ignore_index": 0}),
-    ("CrossEntropyLoss of rows", {"label_smoothing": 0.3}),
-])
-def test_against_torch(name, options):
-    oracles.check_against(named(name), cross_entropy_of_torch(**options))
-
-
-def test_a_part_of_a_batch_against_torch():
-    total = cross_entropy_of_torch(label_smoothing=0.1, ignore_index=0, reduction="sum")
-    oracles.check_against(named("cross_entropy of a part of a batch"), lambda values: total(values) / 20)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), num_classes=st.integers(2, 6), data=st.data())
@@ -75,7 +57,7 @@ def test_any_shape_smoothing_and_ignored_targets(shape, num_classes, data):
                 omitted=SMOOTHED_OMITTED if label_smoothing else OMITTED)
     case.check("plain")
     case.check("lean")
-    oracles.check_against(case, cross_entropy_of_torch(ignore_index=ignore_index, label_smoothing=label_smoothing))
+    oracles.check_against(case, cross_entropy(ignore_index=ignore_index, label_smoothing=label_smoothing))
 
 
 @pytest.mark.parametrize("form", ["plain", "lean"])

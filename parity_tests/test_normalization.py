@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.normalization import OTHERS
 from parity_tests.harness.cases import Case, pairs, state_of
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.linear import rows
@@ -39,36 +39,9 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name, eps", [("LayerNorm", 1e-5), ("layer_norm", 1e-5), ("LayerNorm, eps", 0.1)])
-def test_against_torch_layer_norm(name, eps):
-    oracles.check_against(named(name), lambda v: F.layer_norm(v["x"], v["x"].shape[-1:], v["gamma"], v["beta"], eps))
-
-
-@pytest.mark.parametrize("name, eps", [("RMSNorm", 1e-5), ("rms_norm", 1e-5), ("RMSNorm, eps", 0.1)])
-def test_against_torch_rms_norm(name, eps):
-    oracles.check_against(named(name), lambda v: F.rms_norm(v["x"], v["x"].shape[-1:], v["gamma"], eps))
-
-
-@pytest.mark.parametrize("name, eps", [
-    ("BatchNorm1d", 1e-5), ("BatchNorm1d of (N, D)", 1e-5), ("BatchNorm1d, eps and momentum", 0.1)])
-def test_against_torch_batch_norm(name, eps):
-    def other(v):
-        rows = v["x"].reshape(-1, 5)
-        return F.batch_norm(rows, None, None, v["gamma"], v["beta"], training=True, eps=eps).reshape(v["x"].shape)
-    oracles.check_against(named(name), other)
-
-
-@pytest.mark.parametrize("name, eps", [("in evaluation", 1e-5), ("of (N, D) in evaluation", 1e-5),
-                                       ("in evaluation, eps", 0.1)])
-def test_against_torch_batch_norm_in_evaluation(name, eps):
-    case = named(f"BatchNorm1d {name}")
-    mean, variance = (torch.from_numpy(case.numpy_twin().state_dict()[f"running_{part}"])
-                      for part in ("mean", "variance"))
-
-    def other(v):
-        rows = v["x"].reshape(-1, 5)
-        return F.batch_norm(rows, mean, variance, v["gamma"], v["beta"], eps=eps).reshape(v["x"].shape)
-    oracles.check_against(case, other)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @pytest.mark.parametrize("options", [{}, {"eps": 0.1, "momentum": 0.3}], ids=str)
@@ -105,6 +78,23 @@ def test_shapes_of_batch_norm(leading, count, width, training):
                 prepare=draw_running_statistics, training=training)
     case.check("plain")
     case.check("lean")
+
+
+@TWINS
+def test_two_rows_move_the_running_statistics(twin, array):
+    """Their variance is unbiased: 2 and 8, not 1 and 4."""
+    norm = twin.layers.normalization.BatchNorm1d(2, momentum=0.5, dtype="float64")
+    norm(array(np.array([[1.0, 2.0], [3.0, 6.0]])))
+    assert np.array_equal(np.asarray(norm.running_mean), [1, 2])
+    assert np.array_equal(np.asarray(norm.running_variance), [1.5, 4.5])
+
+
+@TWINS
+def test_one_row_is_its_own_mean(twin, array, rng):
+    """Of the primitive; the module refuses it."""
+    x, gamma, beta = (array(rng.standard_normal(shape)) for shape in ((1, 5), 5, 5))
+    y, mean, variance = twin.layers.normalization.batch_norm_training(x, gamma, beta, 1e-5)[:3]
+    assert np.array_equal(mean, x[0]) and not np.any(np.asarray(variance)) and np.array_equal(y[0], beta)
 
 
 def scaled(factor, inputs):

@@ -8,6 +8,9 @@ import numpy_impl.module
 import numpy_impl.training.optimizers as numpy_optimizers
 import torch_impl.module
 import torch_impl.training.optimizers as torch_optimizers
+from parity_tests.harness.against.optimizers import OTHERS
+from parity_tests.harness.cases import pairs
+from parity_tests.harness.catalog.optimizers import CASES as CATALOG
 
 STEPS = 60
 # One parameter is larger than a piece and no multiple of it, one is empty, one has a single number.
@@ -132,6 +135,16 @@ def error(ours, theirs, dtype="float64"):
         assert np.isfinite(a).all() and np.isfinite(b).all()
         worst = max(worst, np.abs(a - b).max() / np.abs(b).max() / np.finfo(dtype).eps)
     return worst
+
+
+@pytest.mark.parametrize("case, form", pairs(CATALOG), ids=str)
+def test_parity(case, form):
+    case.check(form)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @each_dtype
@@ -292,6 +305,18 @@ def test_parameters_keep_their_array_and_need_no_order():
         assert parameter.data is data
         results.append(data)
     np.testing.assert_array_equal(*results)
+
+
+def test_large_arrays_are_cut_into_pieces_and_small_ones_stay_whole():
+    """The pieces are views of the same places, so that what is written to them reaches the parameter."""
+    large, other = np.arange(2500.0).reshape(50, 50), np.zeros((50, 50))
+    pieces = list(numpy_optimizers._pieces([large, other]))
+    assert [(first.shape, second.shape) for first, second in pieces] == [((n,), (n,)) for n in (1000, 1000, 500)]
+    assert all(np.shares_memory(first, large) and np.shares_memory(second, other) for first, second in pieces)
+    np.testing.assert_array_equal(np.concatenate([first for first, _ in pieces]), large.reshape(-1))
+    small = [np.zeros((10, 100)), np.ones((10, 100))]
+    (first, second), = numpy_optimizers._pieces(small)
+    assert first is small[0] and second is small[1]
 
 
 @each_twin

@@ -3,82 +3,14 @@
 The library is not among the project's requirements; without it these tests are skipped.
 """
 
-import dataclasses
-import warnings
-
-import numpy as np
 import pytest
-from torch.func import functional_call
 
-from parity_tests.harness import oracles
-from parity_tests.harness.catalog.encoder import draw_vectors
-from parity_tests.harness.catalog.transformer import BEGIN, CONFIG, END, TWO_LAYERS, model
-from parity_tests.harness.judge import MODEL_BOUND
-
-# In these libraries a query that may attend to nothing attends to all, so no source is padding alone.
-SOURCE_IDS = np.array([[3, 4, 3, 5], [7, 0, 0, 0], [6, 6, 0, 0]])
-TARGET_IDS = np.array([[1, 5, 5, 4, 7], [1, 3, 0, 0, 0], [1, 8, 3, 8, 0]])
-ATTENTIONS = {"self_attention": "self_attn", "cross_attention": "encoder_attn"}
-PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
-VECTORS = {"gamma": "weight", "beta": "bias"}
-
-
-def their_name(ours):
-    """The name in a MarianMTModel or PegasusForConditionalGeneration of one of our parameters."""
-    if ours == "source_embedding.weight":
-        return "model.shared.weight"
-    stack, *place, last = ours.split(".")
-    if place == ["norm"]:
-        return f"model.{stack}.layer_norm.{VECTORS[last]}"
-    _, number, sublayer, *part = place
-    prefix = f"model.{stack}.layers.{number}"
-    if sublayer == "feed_forward":
-        name = "final_layer_norm" if part == ["norm"] else {"up": "fc1", "down": "fc2"}[part[-1]]
-    elif part == ["norm"]:
-        name = f"{ATTENTIONS[sublayer]}_layer_norm"
-    else:
-        name = f"{ATTENTIONS[sublayer]}.{PROJECTIONS[part[-1].removesuffix('_projection')]}"
-    return f"{prefix}.{name}.{VECTORS.get(last, last)}"
-
-
-def build_theirs(name):
-    """The library's model with the sizes of CONFIG, in float64, with random weights and without dropout."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        transformers = pytest.importorskip("transformers", reason="compares with the transformers library where it is "
-                                                                  "installed (pip install transformers)")
-    configuration = getattr(transformers, f"{name}Config")(
-        vocab_size=CONFIG.source_vocabulary_size, d_model=CONFIG.d_model, encoder_layers=2, decoder_layers=2,
-        encoder_attention_heads=CONFIG.num_heads, decoder_attention_heads=CONFIG.num_heads,
-        encoder_ffn_dim=CONFIG.d_ff, decoder_ffn_dim=CONFIG.d_ff, max_position_embeddings=CONFIG.max_length,
-        dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, activation_function="relu", scale_embedding=True,
-        pad_token_id=0, bos_token_id=BEGIN, eos_token_id=END, decoder_start_token_id=BEGIN, forced_eos_token_id=END)
-    builder = {"Marian": "MarianMTModel", "Pegasus": "PegasusForConditionalGeneration"}[name]
-    return getattr(transformers, builder)(configuration).double()
+from parity_tests.harness.against.transformers_library import OTHERS
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name, norm_first", [("Marian", False), ("Pegasus", True)])
-def test_against_transformers(name, norm_first):
-    theirs = build_theirs(name)
-    their_table = theirs.model.encoder.embed_positions.weight.detach().numpy()
-
-    def prepare(module, rng):
-        """They put all sines before all cosines, in float32: the same numbers, in other columns."""
-        draw_vectors(module, rng)
-        for position in (module.source_position, module.target_position):
-            np.testing.assert_allclose(their_table, np.hstack([position.table[:, 0::2], position.table[:, 1::2]]),
-                                       atol=1e-6)
-            position.table = their_table
-
-    def other(v):
-        parameters = {their_name(ours): value for ours, value in v.items() if not ours.endswith("_ids")}
-        assert {ours for ours, _ in theirs.named_parameters() if "embed_positions" not in ours} == set(parameters)
-        return functional_call(theirs, parameters, (), {
-            "input_ids": v["source_ids"], "attention_mask": v["source_ids"] != 0, "decoder_input_ids": v["target_ids"],
-            "decoder_attention_mask": v["target_ids"] != 0}).logits
-
-    case = model(name, norm_first=norm_first, **TWO_LAYERS)
-    case = dataclasses.replace(case, prepare=prepare, inputs=lambda rng, dtype: {"source_ids": SOURCE_IDS,
-                                                                                 "target_ids": TARGET_IDS})
-    oracles.check_against(case, other, bound=MODEL_BOUND)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_transformers(other):
+    if other.missing():
+        pytest.skip("compares with the transformers library where it is installed (pip install transformers)")
+    other.check()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.positional_encoding import OTHERS
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.linear import rows
@@ -38,6 +39,11 @@ def test_empty_batch(case):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_oracles(case):
     oracles.check(case)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @pytest.mark.parametrize("layer", ["SinusoidalPositionalEncoding", "LearnedPositionalEncoding"])
@@ -140,27 +146,6 @@ def test_scores_depend_on_the_distance_alone(layout, rng):
     assert abs(scores[0] - scores[0, 0]).max() > 0.1
     np.testing.assert_allclose(np.linalg.norm(turned_query, axis=-1), np.linalg.norm(query[0, 0], axis=-1), rtol=1e-14)
     assert np.array_equal(turned_query[0], query[0, 0, 0])    # position 0 is not turned
-
-
-def test_interleaved_is_a_product_of_complex_numbers():
-    """As in Meta's LLaMA: a pair is a complex number, turned by exp(i angle)."""
-    def other(values):
-        x = values["x"]                                          # (B, H, T, 6)
-        angle = torch.outer(torch.arange(7.0, dtype=x.dtype), 100.0 ** (-torch.arange(0, 6, 2, dtype=x.dtype) / 6))
-        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], 3, 2))
-        return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).flatten(-2)
-    oracles.check_against(named("RotaryPositionalEncoding, interleaved, base=100"), other)
-
-
-def test_half_is_x_cos_plus_rotated_half_sin():
-    """As in the transformers library: cos and sin are repeated, and the halves change places."""
-    def other(values):
-        x = values["x"]                                          # (B, H, T, 6)
-        angle = torch.outer(torch.arange(7.0, dtype=x.dtype), 10000.0 ** (-torch.arange(0, 6, 2, dtype=x.dtype) / 6))
-        angle = torch.cat([angle, angle], dim=-1)
-        rotated_half = torch.cat([-x[..., 3:], x[..., :3]], dim=-1)
-        return x * angle.cos() + rotated_half * angle.sin()
-    oracles.check_against(named("RotaryPositionalEncoding, half, base=10000"), other)
 
 
 # Errors

@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from torch.nn import functional as F
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.residual import OTHERS
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.residual import CASES, PLACEMENTS
 from parity_tests.harness.runs import NUMPY
-from parity_tests.test_attention import written_with_torch
 
 
 def named(name):
@@ -36,31 +35,9 @@ def test_oracles(placement, name):
     oracles.check(named(f"{placement}, {name}"))
 
 
-def below(name, values):
-    """The values whose path begins with `name`, without it."""
-    return {path.removeprefix(f"{name}."): value for path, value in values.items() if path.startswith(f"{name}.")}
-
-
-def feed_forward(v):
-    return F.linear(F.relu(F.linear(v["x"], v["up.weight"], v["up.bias"])), v["down.weight"], v["down.bias"])
-
-
-@pytest.mark.parametrize("name, sublayer", [("self-attention", written_with_torch(2, 2)),
-                                            ("cross-attention", written_with_torch(2, 2)),
-                                            ("feed-forward", feed_forward)])
-@pytest.mark.parametrize("placement", PLACEMENTS)
-def test_against_torch(placement, name, sublayer):
-    """y = norm(x + sublayer(x)) or y = x + sublayer(norm(x))."""
-    def other(v):
-        def norm(x):
-            return F.layer_norm(x, (8,), v["norm.gamma"], v["norm.beta"], 1e-5)
-
-        def transform(x):
-            return sublayer({**v, **below("sublayer", v), "x": x})
-
-        return v["x"] + transform(norm(v["x"])) if PLACEMENTS[placement] else norm(v["x"] + transform(v["x"]))
-
-    oracles.check_against(named(f"{placement}, {name}"), other)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "pre-norm" in case.name], ids=str)

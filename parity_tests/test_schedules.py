@@ -11,7 +11,8 @@ import torch_impl.training.schedules
 from numpy_impl.training.schedules import CosineSchedule, LinearSchedule, NoamSchedule, make_schedule
 
 EPS = 2.0**-52
-PEAK, WARMUP, TOTAL, FINAL = 0.3, 7, 40, 0.02
+# FINAL + (PEAK - FINAL) is not quite PEAK: the step `warmup` belongs to the warm-up, which gives it exactly.
+PEAK, WARMUP, TOTAL, FINAL = 0.3, 7, 40, 0.03
 
 
 def torch_rates(peak, make_scheduler, steps):
@@ -77,6 +78,7 @@ def test_corners(make):
     assert schedule(WARMUP) == PEAK
     assert schedule(TOTAL) == schedule(TOTAL + 1) == schedule(10**9) == FINAL
     assert make(PEAK, 1, 2)(1) == PEAK
+    assert make(PEAK, 1, 3, PEAK)(2) == PEAK    # falls by nothing
     middle = make(PEAK, 10, 20, FINAL)(15)
     assert middle == pytest.approx((PEAK + FINAL) / 2, rel=8 * EPS, abs=0)
 

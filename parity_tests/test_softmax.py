@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parity_tests.harness import oracles
+from parity_tests.harness.against.softmax import OTHERS
 from parity_tests.harness.cases import Case, pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.linear import rows
@@ -41,25 +42,9 @@ def test_oracles(case):
     oracles.check(case)
 
 
-@pytest.mark.parametrize("name, axis", [("softmax", -1), ("Softmax", -1), ("Softmax along the first axis", 0)])
-def test_against_torch_softmax(name, axis):
-    oracles.check_against(named(name), lambda values: torch.softmax(values["x"], axis))
-
-
-@pytest.mark.parametrize("name, axis", [("log_softmax", -1), ("LogSoftmax", -1), ("log_softmax along the middle", 1)])
-def test_against_torch_log_softmax(name, axis):
-    oracles.check_against(named(name), lambda values: torch.log_softmax(values["x"], axis))
-
-
-def test_masked_scores_against_torch_attention():
-    """With a unit matrix as values, scaled_dot_product_attention returns the weights; queries pick rows of the keys."""
-    def other(values):
-        x = values["x"]                                          # (2, 3, 4, 5), some of it -inf
-        unmasked = torch.where(torch.isinf(x), 0, x)             # so that 0 * -inf does not come into it
-        return torch.nn.functional.scaled_dot_product_attention(
-            unmasked, torch.eye(5, dtype=x.dtype).expand(2, 3, 5, 5), torch.eye(5, dtype=x.dtype).expand(2, 3, 5, 5),
-            attn_mask=~torch.isinf(x), scale=1.0)
-    oracles.check_against(named("softmax of masked scores"), other)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @given(shape=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())

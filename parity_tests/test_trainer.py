@@ -77,6 +77,19 @@ def test_other_models_step_alike(sizes):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
 
 
+@each_twin
+def test_each_step_draws_its_own_dropout_masks(twin, monkeypatch):
+    def loss_at(step):
+        """Of new weights on the first batch, with the masks of this step."""
+        trainer = small_trainer(twin)
+        batch = trainer.batches.batch_at(0)
+        monkeypatch.setattr(trainer.batches, "batch_at", lambda _: batch)
+        trainer.step = step
+        return trainer.train_step()["loss"]
+
+    assert loss_at(3) == loss_at(3) != loss_at(4)
+
+
 # Gradient accumulation
 
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from numpy_impl.initialization import shapes_only
 from numpy_impl.models.config import TransformerConfig
 from numpy_impl.module import no_grad
-from parity_tests.harness import oracles, torch_functions, torch_modules
+from parity_tests.harness import oracles
+from parity_tests.harness.against.transformer import OTHERS
 from parity_tests.harness.cases import pairs
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.catalog.transformer import CASES, CONFIG, SOURCE_IDS, TARGET_IDS, TARGETS, model
-from parity_tests.harness.judge import MODEL_BOUND, error_in_eps
+from parity_tests.harness.judge import error_in_eps
 from parity_tests.harness.runs import NUMPY, TORCH
 
 TWINS = pytest.mark.parametrize("twin, as_input", [(NUMPY, np.asarray), (TORCH, torch.as_tensor)],
@@ -44,7 +44,7 @@ def test_empty_batch(name):
         named(name).empty("source_ids", "target_ids").check(form)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "loss" in case.name], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_oracles(case):
     oracles.check_adjoint(case)
 
@@ -57,56 +57,9 @@ def test_encoder_and_decoder_of_unequal_depth(form):
 
 # torch's own layers in the same weights
 
-def written_with_torch(config):
-    """The whole model from torch.nn's encoder and decoder."""
-    sizes = (config.d_model, config.num_heads, config.d_ff)
-    encoder = torch_modules.build_stack("encoder", sizes, config.norm_first, config.num_encoder_layers)
-    decoder = torch_modules.build_stack("decoder", sizes, config.norm_first, config.num_decoder_layers)
-
-    def logits(v):
-        def embed(name, ids):
-            weight = v.get(f"{name}_embedding.weight", v["source_embedding.weight"])
-            embedded = F.embedding(ids, weight, padding_idx=0) * config.d_model ** 0.5
-            return embedded + torch_functions.sinusoids(ids.shape[1], config.d_model)
-
-        source_ids, target_ids = v["source_ids"], v["target_ids"]
-        source_mask = (source_ids != 0)[:, None, None]
-        target_mask = torch.ones(target_ids.shape[1], target_ids.shape[1], dtype=torch.bool).tril()
-        target_mask = target_mask & (target_ids != 0)[:, None, None]
-        parameters = {name: torch_modules.stack_parameters(name, torch_modules.below(name, v))
-                      for name in ("encoder", "decoder")}
-        memory = torch_modules.encode(encoder, parameters["encoder"], embed("source", source_ids), source_mask)
-        decoded = torch_modules.decode(decoder, parameters["decoder"], embed("target", target_ids), memory, target_mask,
-                                       source_mask)
-        return decoded @ v.get("output_projection.weight", v["source_embedding.weight"]).T
-
-    return logits
-
-
-@pytest.mark.parametrize("name, changes", [
-    ("tied, post-norm", {}), ("tied, pre-norm", {"norm_first": True}),
-    ("untied, post-norm", {"tie_weights": False, "target_vocabulary_size": 10}),
-    ("untied, pre-norm", {"tie_weights": False, "norm_first": True})])
-def test_against_torch_layers(name, changes):
-    oracles.check_against(named(name), written_with_torch(dataclasses.replace(CONFIG, **changes)), bound=MODEL_BOUND)
-
-
-def test_against_torch_layers_with_loss():
-    config = dataclasses.replace(CONFIG, num_encoder_layers=2, num_decoder_layers=2)
-    logits = written_with_torch(config)
-
-    def other(v):
-        return F.cross_entropy(logits({**v, **torch_modules.below("transformer", v)}).flatten(0, 1),
-                               v["targets"].flatten(), ignore_index=0, label_smoothing=0.1)
-
-    oracles.check_against(named("with loss"), other, bound=MODEL_BOUND)
-
-
-@pytest.mark.parametrize("name, changes", [
-    ("dropout", {}), ("dropout, untied, pre-norm, GELU", {"norm_first": True, "activation": "gelu"})])
-def test_against_torch_functions_in_training(name, changes):
-    config = dataclasses.replace(CONFIG, dropout=0.3, **changes)
-    oracles.check_against(named(name), lambda v: torch_functions.transformer(v, config), bound=MODEL_BOUND)
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_against_torch(other):
+    other.check()
 
 
 @TWINS

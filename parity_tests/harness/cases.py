@@ -32,6 +32,8 @@ class Case:
     analytic: False for a primitive that the complex-step oracle cannot differentiate (kinks, comparisons).
     zero_gradients: "path.name" (* is a wildcard) of inputs, parameters and locals whose gradient is zero by analysis.
     omitted: {NumPy function: (names,)} that the lean forms leave out, see `compare`.
+    cut_rows: {name: row} of an input or parameter whose gradient is cut off by design, as that of padding is: there no
+    derivative can judge it.
     extreme: True where torch's float32 may be far off, so that its error tells little; elsewhere that is a failure.
     """
 
@@ -46,6 +48,7 @@ class Case:
     analytic: bool = True
     zero_gradients: tuple = ()
     omitted: dict = dataclasses.field(default_factory=dict)
+    cut_rows: dict = dataclasses.field(default_factory=dict)
     extreme: bool = False
     seed: int = 0
 

@@ -12,13 +12,17 @@ def repeated_ids(rng, dtype):
     return {"ids": rng.integers(0, NUM_EMBEDDINGS - 1, (3, 5))}
 
 
+def cut_rows(padding_idx):
+    return {} if padding_idx is None else {"weight": padding_idx}
+
+
 def function(padding_idx, scale):
     """A case of `embedding`."""
     def inputs(rng, dtype):
         weight = rng.standard_normal((NUM_EMBEDDINGS, D_MODEL)).astype(dtype)
         return {**repeated_ids(rng, dtype), "weight": weight, "padding_idx": padding_idx, "scale": scale}
     return Case(f"embedding: embedding, padding_idx={padding_idx}, scale={scale}",
-                lambda twin, dtype, rng: twin.layers.embedding.embedding, inputs)
+                lambda twin, dtype, rng: twin.layers.embedding.embedding, inputs, cut_rows=cut_rows(padding_idx))
 
 
 def module(padding_idx, scale, int_type="int64"):
@@ -26,7 +30,8 @@ def module(padding_idx, scale, int_type="int64"):
     def build(twin, dtype, rng):
         return twin.layers.embedding.Embedding(NUM_EMBEDDINGS, D_MODEL, padding_idx, scale, rng=rng, dtype=dtype)
     return Case(f"embedding: Embedding, padding_idx={padding_idx}, scale={scale}, {int_type}", build,
-                lambda rng, dtype: {name: np.asarray(ids, int_type) for name, ids in repeated_ids(rng, dtype).items()})
+                lambda rng, dtype: {name: np.asarray(ids, int_type) for name, ids in repeated_ids(rng, dtype).items()},
+                cut_rows=cut_rows(padding_idx))
 
 
 def large_table(int_type):

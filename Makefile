@@ -17,10 +17,10 @@ READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-full test test-long coverage lint bench clean
+.PHONY: help venv demo demo-full test test-long test-browser coverage report bugs mutation lint bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: $(READY) ## the environment alone
 
@@ -33,7 +33,7 @@ $(READY): setup.cfg pyproject.toml $(CONSTRAINTS)
 	@touch $(VENV)/.installing
 	@echo "Installing PyTorch and the other packages into $(VENV)"
 	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) $(PIP_TORCH_ARGS) torch
-	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,test]'
+	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,lab,test]'
 	@rm $(VENV)/.installing
 	@touch $@
 
@@ -47,16 +47,32 @@ demo-full: $(READY) ## the same with every written form, wareki included: a long
 	@$(PY) -m parity_tests.demo --full $${DEMO_TEXT:+-- "$$DEMO_TEXT"}
 
 # One thread for each process: the tests run one process for each core, and the demo's matrices are too small for two.
-demo demo-full test test-long coverage: export OMP_NUM_THREADS = 1
-demo demo-full test test-long coverage: export OPENBLAS_NUM_THREADS = 1
-test test-long coverage: export MKL_NUM_THREADS = 1
-test test-long coverage: export VECLIB_MAXIMUM_THREADS = 1
+demo demo-full test test-long test-browser coverage report bugs mutation: export OMP_NUM_THREADS = 1
+demo demo-full test test-long test-browser coverage report bugs mutation: export OPENBLAS_NUM_THREADS = 1
+test test-long test-browser coverage report bugs mutation: export MKL_NUM_THREADS = 1
+test test-long test-browser coverage report bugs mutation: export VECLIB_MAXIMUM_THREADS = 1
 
 test: $(READY) ## all tests but the long ones
 	$(PYTEST) $(ARGS)
 
 test-long: $(READY) ## the long tests
 	$(PYTEST) -m long $(ARGS)
+
+# One process: a browser for each would crowd two cores. CHROMIUM names a browser that stands elsewhere.
+test-browser: $(READY) ## the pages in a headless Chromium (pip install -e '.[browser]' first)
+	$(PY) -m pytest -m browser $(ARGS)
+
+report: $(READY) ## every tensor and every gradient against torch and the oracles: runs/report/report.html
+	$(PY) -m parity_tests report $(ARGS)
+
+bugs: $(READY) ## plant each bug of the catalogue, and see which test notices: runs/bugs/scoreboard.html
+	$(PY) -m parity_tests bugs run $(ARGS)
+
+mutation: $(READY) ## change each operator of the layers, and see that a test notices: half an hour
+	@$(PY) -c 'import cosmic_ray' 2>/dev/null || \
+	    $(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,lab,test,mutation]'
+	$(PY) -m parity_tests.mutation run
+	$(PY) -m parity_tests.mutation report
 
 coverage: $(READY) ## the tests again, with a report of the lines that they reach in runs/coverage
 	$(PYTEST) --cov --cov-report=term --cov-report=html $(ARGS)

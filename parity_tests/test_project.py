@@ -24,7 +24,7 @@ TOP_LEVEL = {
 }
 PYTHONS = ("3.11", "3.12", "3.13")
 # Where the name to import is not the name to install.
-INSTALLED_AS = {"xdist": "pytest-xdist"}
+INSTALLED_AS = {"xdist": "pytest-xdist", "cosmic_ray": "cosmic-ray"}
 # Run by name, imported by nothing here.
 TOOLS = {"coverage", "flake8", "mypy", "pytest-cov", "pytest-xdist"}
 
@@ -133,7 +133,7 @@ def test_constraints_and_installed_packages_lie_in_the_ranges():
         (specifier,) = pin.specifier
         assert specifier.operator == "==", f"{pin} is not one release"
         assert ranges[name].contains(specifier.version), f"{pin} is not in {ranges[name]}"
-    for requirement in install_requires() + extras()["test"]:
+    for requirement in install_requires() + extras()["lab"] + extras()["test"]:
         installed = version(requirement.name)
         assert requirement.specifier.contains(installed), f"{requirement} is wanted, {installed} is installed"
 
@@ -142,13 +142,15 @@ def test_what_the_code_imports_is_required():
     runtime = {requirement.name for requirement in install_requires()}
     extra = {name: {requirement.name for requirement in wanted} for name, wanted in extras().items()}
     for name, path in third_party_imports():
-        declared = runtime | extra["test" if path.parts[0] == "parity_tests" else "data"]
+        of_tests = extra["test"] | extra["lab"] | extra["browser"] | extra["mutation"]
+        declared = runtime | (of_tests if path.parts[0] == "parity_tests" else extra["data"])
         assert INSTALLED_AS.get(name, name) in declared, f"{path} imports {name}"
 
 
 def test_what_is_required_is_imported():
     imported = {INSTALLED_AS.get(name, name) for name, _ in third_party_imports()}
-    wanted = {requirement.name for requirement in install_requires() + extras()["data"] + extras()["test"]}
+    names = ("data", "lab", "browser", "mutation", "test")
+    wanted = {requirement.name for requirement in sum((extras()[name] for name in names), install_requires())}
     assert wanted - imported - TOOLS == set()
 
 

@@ -19,3 +19,43 @@ settings.load_profile("parity")
 def rng():
     """Random numbers, the same in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Playwright's Browser; the test is skipped where there is none."""
+    pytest.importorskip("playwright", reason="Playwright is not installed: pip install -e '.[browser]'")
+    from parity_tests.harness.browser import NoBrowser, browser
+    try:
+        with browser() as started:
+            yield started
+    except NoBrowser as error:
+        if "CI" in os.environ:    # there it must not go unnoticed
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def open_page(chromium):
+    """open_page(path, "#part", width=, height=, other options of a browser context): a page that has been opened.
+
+    The test fails for whatever the page writes to the console, for an error in it, and for any request.
+    """
+    contexts, complaints = [], []
+
+    def open_page(path, part="", *, width=1280, height=900, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.set_default_timeout(10_000)
+        shown.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        shown.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        shown.on("request", lambda request: complaints.extend(
+            [] if request.url.startswith(("file:", "data:")) else [f"request: {request.url}"]))
+        shown.goto(path.as_uri() + part)
+        return shown
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

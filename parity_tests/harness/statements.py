@@ -20,7 +20,8 @@ class Statement(NamedTuple):
 @functools.lru_cache(maxsize=None)
 def statements_of(code):
     """{line: Statement} of the function that `code` belongs to; None if it is no function with a source."""
-    function = _functions(code.co_filename).get(code.co_qualname)
+    linecache.checkcache(code.co_filename)    # a notebook may have loaded a file that has changed since
+    function = _functions("".join(linecache.getlines(code.co_filename))).get(code.co_qualname)
     if function is None:
         return None
     statements = _statements(function.body)
@@ -28,9 +29,9 @@ def statements_of(code):
 
 
 @functools.lru_cache(maxsize=None)
-def _functions(filename):
-    """{qualified name: ast node} of every function in a file."""
-    tree = ast.parse("".join(linecache.getlines(filename)))
+def _functions(text):
+    """{qualified name: ast node} of every function in the text of a file."""
+    tree = ast.parse(text)
     found = {}
 
     def visit(node, prefix):

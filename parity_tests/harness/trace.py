@@ -6,6 +6,7 @@ Built from a recording and from the comparison with torch. It holds no live obje
 import base64
 import dataclasses
 import inspect
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 from parity_tests.harness.comparator import pair_calls
 from parity_tests.harness.equations import equations, label_of
 from parity_tests.harness.judge import first_wrong
-from parity_tests.harness.recorder import record
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("call", "line", "return")
-SCALARS = {"f": np.float32, "c": np.complex64, "i": np.int32, "u": np.int32, "b": np.uint8}
+# How the numbers of an array are written, by the kind of its dtype: in the first type that holds them.
+STORED = {"f": ("float32", "float64"), "c": ("complex64", "complex128"), "i": ("int32", "float64"),
+          "u": ("int32", "float64"), "b": ("uint8",)}
 
 
 @dataclasses.dataclass
@@ -51,8 +53,10 @@ class TracedCall:
 class Value:
     """One assignment of an array. call, array: indices. time: the step that assigned it.
 
+    name: a local's, an attribute's ("self.weight.grad"), or "return" or "return[1]" for a result that
+    has no name in the call.
     error: of the value, or of the gradient if that is what it is, against torch in eps; None where torch has no such
-    thing. bound: what error is allowed. difference: max |ours - torch's|.
+    thing. bound: what error is allowed. difference: max |ours - torch's|. problem: what is wrong with it, in words.
     gradient: the index of the Value that is this one's gradient; of: the other way. Shares of a fork have `of` too.
     """
 
@@ -64,6 +68,7 @@ class Value:
     error: float | None = None
     bound: float | None = None
     difference: float | None = None
+    problem: str | None = None
     gradient: int | None = None
     of: int | None = None
 
@@ -73,7 +78,9 @@ class Trace:
     """A whole run. steps: (call, kind, line, indices of the values that it assigned). arrays: each different one once.
 
     equations: {label: LaTeX}. first_wrong: the index of the Value that was wrong first, None if all is right.
-    stopped: what ended the run before its time, None if nothing did.
+    stopped: what ended the run before its time, None if nothing did. remark: what else is to be said of it, or None.
+    reference: what the errors are measured against.
+    input_gradients: {argument: index of the Value that is its gradient}, where a function has been traced.
     """
 
     title: str
@@ -85,44 +92,33 @@ class Trace:
     equations: dict = dataclasses.field(default_factory=dict)
     first_wrong: int | None = None
     stopped: str | None = None
+    remark: str | None = None
+    reference: str = "torch"
+    input_gradients: dict = dataclasses.field(default_factory=dict)
 
     def as_json(self):
-        """The same as dicts and lists; an array as its dtype, shape and base64 of float32, int32 or uint8."""
-        return {**dataclasses.asdict(dataclasses.replace(self, arrays=[])),
-                "arrays": [_packed(array) for array in self.arrays]}
+        """The same as dicts and lists; an array as its dtype, shape, and base64 of its numbers in the type `stored`.
+
+        Floats keep seven digits at least. NaN and infinity among the errors, which JSON lacks, are texts.
+        """
+        data = dataclasses.asdict(dataclasses.replace(self, arrays=[]))
+        for value in data["values"]:
+            for name in ("error", "bound", "difference"):
+                if value[name] is not None and not math.isfinite(value[name]):
+                    value[name] = "NaN" if math.isnan(value[name]) else "Infinity"
+        return {**data, "arrays": [_packed(array) for array in self.arrays]}
 
 
 def trace_case(case, form="plain"):
     """The Trace of a case in one of its forms, forward and backward, compared with torch."""
     run, rows = case.compared(form)
-    trace = _Builder(f"{case}, {form}", run.recording).build()
+    trace = Builder(f"{case}, {form}", run.recording).build()
     _add_comparison(trace, rows)
     return trace
 
 
-def trace_function(function, inputs, backward=None, upstream=None):
-    """The Trace of any NumPy function, and of its backward pass if there is one.
-
-    inputs: {argument: value}. backward(d_y, cache) gets what `function` returned last; then `function` must return
-    (y, cache). upstream(y): d_y, ones by default. What the functions raise ends the trace, and stands in `stopped`.
-    """
-    files = {inspect.unwrap(part).__code__.co_filename for part in (function, backward) if part}
-    stopped = None
-    with record(also=files) as recording:
-        try:
-            result = function(**inputs)
-            if backward:
-                *outputs, cache = result
-                backward(*[(upstream or np.ones_like)(output) for output in outputs], cache)
-        except Exception as error:    # whatever somebody's function raises belongs into the trace
-            stopped = f"{type(error).__name__}: {error}"
-    trace = _Builder(function.__name__, recording).build()
-    trace.stopped = stopped
-    return trace
-
-
-class _Builder:
-    """Turns the objects of a Recording into lists that refer to each other by index."""
+class Builder:
+    """Turns the objects of a Recording into the lists of a Trace, which refer to each other by index."""
 
     def __init__(self, title, recording):
         self.recording = recording
@@ -130,6 +126,14 @@ class _Builder:
         self.call_index = {id(call): index for index, call in enumerate(recording.calls)}
         self.reversed_calls = pair_calls(recording)
         self.function_index, self.array_index, self.value_index = {}, {}, {}
+        self.index_of_local = {}    # {id of a Local: index of its Value}
+        self.paired = []            # (forward call, backward call), see `pair`
+
+    def pair(self, forward, backward):
+        """Let the calls of one code object reverse those of another, whatever they are called."""
+        self.paired = list(zip(*[[call for call in self.recording.calls if call.code is code]
+                                 for code in (forward, backward)]))
+        self.reversed_calls |= {id(reverse): call for call, reverse in self.paired}
 
     def build(self):
         for call in self.recording.calls:
@@ -141,12 +145,41 @@ class _Builder:
                       for name, number in step.names]
             values += [self._value(step.call, name, number, step.call.attributes[name][number], time)
                        for name, number in step.attributes]
+            if step.kind == "return":
+                values += self._unnamed_results(step.call, time)
             self.trace.steps.append((self.call_index[id(step.call)], KINDS.index(step.kind), step.line, values))
         for call in self.recording.calls:
             self._link_gradients(call)
         labels = {label for function in self.trace.functions for label in function.labels.values()}
         self.trace.equations = {label: latex for label, latex in equations().items() if label in labels}
         return self.trace
+
+    def link_results(self, inputs, count, gradients):
+        """Link what the first paired forward call takes and returns with what its backward call returns and takes,
+        whatever their names are. count: of the outputs that have a gradient. gradients: what backward returned.
+        Returns {argument: index of its gradient's Value}.
+        """
+        if not self.paired:
+            return {}
+        forward, backward = self.paired[0]
+        given = [backward.locals[name][0] for name in backward.arguments[:count]]
+        self._link(given, [local for local in forward.returned if local.value.dtype.kind == "f"])
+        names = [name for name in forward.arguments
+                 if isinstance(inputs.get(name), np.ndarray) and inputs[name].dtype.kind == "f"]
+        gradients = [part for part in (gradients if isinstance(gradients, tuple) else (gradients,)) if part is not None]
+        returned = {id(local.source): local for local in backward.returned}
+        if len(gradients) != len(names) or not all(id(gradient) in returned for gradient in gradients):
+            return {}
+        found = [returned[id(gradient)] for gradient in gradients]
+        self._link(found, [forward.locals[name][0] for name in names])
+        return {name: self.index_of_local[id(local)] for name, local in zip(names, found)}
+
+    def _link(self, gradients, locals_):
+        """Link Locals of gradients with those that they are the gradients of, unless their names have done so."""
+        for gradient, local in zip(gradients, locals_):
+            mine, its = self.index_of_local[id(gradient)], self.index_of_local[id(local)]
+            if self.trace.values[mine].of is None and self.trace.values[its].gradient is None:
+                self.trace.values[mine].of, self.trace.values[its].gradient = its, mine
 
     def _index_of(self, call):
         return None if call is None else self.call_index[id(call)]
@@ -157,15 +190,27 @@ class _Builder:
             labels = {first_line + offset: label for offset, line in enumerate(lines) if (label := label_of(line))}
             self.function_index[code] = len(self.trace.functions)
             self.trace.functions.append(Function(
-                code.co_qualname, _shown_path(code.co_filename), first_line,
+                code.co_qualname, shown_path(code.co_filename), first_line,
                 [line.rstrip("\n") for line in lines], labels))
         return self.function_index[code]
 
     def _value(self, call, name, number, local, time):
         index = len(self.trace.values)
-        self.value_index[id(call), name, number] = index
+        self.value_index[id(call), name, number] = self.index_of_local[id(local)] = index
         self.trace.values.append(Value(self.call_index[id(call)], name, number, self._array(local.value), time))
         return index
+
+    def _unnamed_results(self, call, time):
+        """The Values of what a call returned and no name in it stands for."""
+        named = {id(local.source): local for assignments in call.locals.values() for local in assignments}
+        values = []
+        for number, local in enumerate(call.returned):
+            if id(local.source) in named:
+                self.index_of_local[id(local)] = self.index_of_local[id(named[id(local.source)])]
+            else:
+                name = "return" if len(call.returned) == 1 else f"return[{number}]"
+                values.append(self._value(call, name, 0, local, time))
+        return values
 
     def _array(self, array):
         """The index of an array; equal ones, as a caller's local and the callee's argument, are kept once."""
@@ -204,10 +249,13 @@ def _add_comparison(trace, rows):
 
     for row in rows:
         index = index_of(row)
-        if index is not None and row.kind in ("value", "gradient") and row.expected is not None:
+        if index is not None and row.problem:
+            trace.values[index].problem = row.problem
+        if index is not None and row.kind in ("value", "gradient"):
             value = trace.values[index]
-            value.error, value.bound = row.error, row.bound
-            value.difference = _largest_difference(row.actual, row.expected)
+            if row.expected is not None:
+                value.error, value.bound = row.error, row.bound
+                value.difference = _largest_difference(row.actual, row.expected)
     wrong = first_wrong(rows)
     trace.first_wrong = index_of(wrong) if wrong else None
 
@@ -222,11 +270,18 @@ def _largest_difference(actual, expected):
 
 
 def _packed(array):
-    data = np.ascontiguousarray(array, SCALARS[array.dtype.kind])
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": base64.b64encode(data.tobytes()).decode()}
+    about = {"dtype": array.dtype.name, "shape": list(array.shape)}
+    if array.dtype.kind not in STORED:    # an array of texts or objects, which somebody's function may use
+        return {**about, "stored": "text", "data": [str(item) for item in array.ravel().tolist()]}
+    for stored in STORED[array.dtype.kind]:
+        with np.errstate(all="ignore"):
+            kept = np.ascontiguousarray(array, stored)
+        if np.allclose(kept, array, rtol=1e-6, atol=0, equal_nan=True):
+            break
+    return {**about, "stored": stored, "data": base64.b64encode(kept.tobytes()).decode()}
 
 
-def _shown_path(filename):
+def shown_path(filename):
     """Relative to the project, or only the name of somebody else's file."""
     path = Path(filename)
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name

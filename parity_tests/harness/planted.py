@@ -1,35 +1,11 @@
 """Plant a bug: change the source of one function while a `with` block runs."""
 
 import contextlib
-import dataclasses
 import inspect
 import itertools
 import linecache
-import pkgutil
 
 _numbers = itertools.count()
-
-
-@dataclasses.dataclass(frozen=True)
-class Bug:
-    """A realistic mistake. function: "module:qualified.name". old, new: what it says, and what somebody wrote instead.
-
-    case: the name of a case that notices. form: the form in which it does.
-    """
-
-    name: str
-    function: str
-    old: str
-    new: str
-    case: str
-    form: str = "plain"
-
-    def __str__(self):
-        return self.name
-
-    def planted(self):
-        """A context manager: inside, the function has the bug."""
-        return planted(pkgutil.resolve_name(self.function), self.old, self.new)
 
 
 @contextlib.contextmanager
@@ -39,13 +15,8 @@ def planted(function, old, new):
     Raises ValueError unless `old` occurs exactly once in the function.
     """
     function = inspect.unwrap(function)
-    block, first_line = inspect.getsourcelines(function)
-    source = "".join(block)
-    if source.count(old) != 1:
-        raise ValueError(f"{old!r} occurs {source.count(old)} times in {function.__qualname__}, must occur once")
+    _, edited = edited_file(function, old, new)
     original = function.__code__
-    file = linecache.getlines(original.co_filename)
-    edited = "".join(file[:first_line - 1]) + source.replace(old, new) + "".join(file[first_line - 1 + len(block):])
     # A file of its own in linecache: debugger, tracebacks and recorder see the source that runs.
     filename = f"{original.co_filename} (planted {next(_numbers)})"
     linecache.cache[filename] = len(edited), None, edited.splitlines(keepends=True), filename
@@ -55,6 +26,21 @@ def planted(function, old, new):
     finally:
         function.__code__ = original
         del linecache.cache[filename]
+
+
+def edited_file(function, old, new):
+    """The text of the file that `function` stands in, as it is and with `old` replaced by `new` in the function.
+
+    Raises ValueError unless `old` occurs exactly once in the function.
+    """
+    function = inspect.unwrap(function)
+    block, first_line = inspect.getsourcelines(function)
+    source = "".join(block)
+    if source.count(old) != 1:
+        raise ValueError(f"{old!r} occurs {source.count(old)} times in {function.__qualname__}, must occur once")
+    file = linecache.getlines(function.__code__.co_filename)
+    before, after = file[:first_line - 1], file[first_line - 1 + len(block):]
+    return "".join(file), "".join([*before, source.replace(old, new), *after])
 
 
 def _find_code(code, qualified_name):

@@ -1,0 +1,95 @@
+"""Bugs of layers/masks.py."""
+
+from parity_tests.harness.bugs.bug import Bug
+
+MASKS = "numpy_impl.layers.masks:"
+
+BUGS = [
+    Bug(name="causal-mask-hides-the-token-itself",
+        title="The causal mask is off by one: a token does not see itself.",
+        function=MASKS + "causal_mask",
+        old="key <= query",
+        new="key < query",
+        looks="The diagonal is hidden as well, and the first token sees nothing at all.",
+        why="\"Only the past\" sounds like less than; and torch.triu's diagonal argument is easily off by one.",
+        training="Measured: the loss lags behind in the first half and then catches up, as a token's own content still "
+                 "comes past the attention. Where -inf fills the first row, it becomes NaN instead.",
+        seen=(("https://github.com/pbloem/former/issues/10",
+               "A tutorial's mask began at the diagonal, so that the first row of scores was all -inf and became "
+               "NaN."),),
+        case="masks: causal_mask, 5"),
+    Bug(name="causal-mask-shows-the-next-token",
+        title="The causal mask is off by one: a token sees its successor.",
+        function=MASKS + "causal_mask",
+        old="key <= query",
+        new="key <= query + 1",
+        looks="One diagonal too many is open, and the next token, which is the answer, can be read off.",
+        why="Inputs are shifted by one already, and somebody shifts the mask too, to make up for it.",
+        training="Measured: the loss falls twice as fast, down to what label smoothing leaves, and the model then "
+                 "writes not one word right: it has learnt to copy the answer.",
+        case="masks: causal_mask, 5"),
+    Bug(name="causal-mask-hides-the-past",
+        title="The causal mask is transposed: tokens see the future and not the past.",
+        function=MASKS + "causal_mask",
+        old="key <= query",
+        new="key >= query",
+        looks="The other triangle is open.",
+        why="A lower triangle means \"may see\" in one convention and \"hide\" in another, and so does an upper one.",
+        training="Measured: the loss falls too fast, for the answer stands in the future; and when the model writes by "
+                 "itself, no word is right.",
+        seen=(("https://github.com/hkproj/pytorch-transformer/issues/19",
+               "The translation script built its mask without the `== 0` of the training script, and so hid the past."
+               ),),
+        case="masks: causal_mask, 5"),
+    Bug(name="padding-mask-hides-the-words",
+        title="The padding mask is upside down: only the padding is seen.",
+        function=MASKS + "padding_mask",
+        old="ids != padding_idx",
+        new="ids == padding_idx",
+        looks="True stands where the padding is.",
+        why="torch's key_padding_mask is True where a key is to be ignored.",
+        training="Sequences without padding are hidden from end to end. Measured: the loss stays near that of "
+                 "guessing.",
+        case="masks: padding_mask, padding 0"),
+    Bug(name="padding-mask-over-the-queries",
+        title="The padding mask lies along the queries instead of the keys.",
+        function=MASKS + "padding_mask",
+        old="[:, None, None, :]",
+        new="[:, None, :, None]",
+        looks="Padded queries see nothing, and all other queries see the padding.",
+        why="The scores have two axes of the same length, and the mask broadcasts along either.",
+        training="Measured: the loss is as good as with the right mask. The first letter that the trained model is to "
+                 "write stops it with a shape error, since there is one query then and many keys.",
+        seen=(("https://github.com/hyunwoongko/transformer/pull/40",
+               "unsqueeze(1).unsqueeze(3) gave (B, 1, T, 1); it went unnoticed as masked scores were -10000, not "
+               "-inf."),
+              ("https://github.com/lsdefine/attention-is-all-you-need-keras/issues/16",
+               "A reader works out how such a broadcast masks whole rows.")),
+        case="masks: padding_mask, padding 0"),
+    Bug(name="sliding-window-one-too-wide",
+        title="The sliding window shows one key too many.",
+        function=MASKS + "sliding_window_mask",
+        old="key > query - window",
+        new="key >= query - window",
+        looks="A window of w lets a query see w + 1 keys, itself included.",
+        why="\"The last w tokens\" may or may not count the token itself.",
+        training="Hardly any in training. With a cache that keeps w keys, generation then sees one key fewer than "
+                 "training did.",
+        seen=(("https://github.com/huggingface/transformers/pull/26792",
+               "Mistral's mask used -sliding_window for the diagonal, where it is one more."),
+              ("https://github.com/ml-explore/mlx-lm/pull/390",
+               "The mask had one key more than the rotating cache kept."),
+              ("https://github.com/huggingface/transformers/issues/39408",
+               "Flash attention's window counts the keys beside the query, and was given the whole width.")),
+        case="masks: sliding_window_mask, causal"),
+    Bug(name="combine-masks-with-or",
+        title="Masks are combined by \"or\": what one of them shows is seen.",
+        function=MASKS + "combine_masks",
+        old="operator.and_",
+        new="operator.or_",
+        looks="A padding mask and a causal mask together hide only what both hide: the padding of the future.",
+        why="For masks that are True where something is hidden, \"or\" is right.",
+        training="Measured: the future of every word without padding is open, the loss falls below the right one, and "
+                 "no word that the model writes by itself is right.",
+        case="masks: combine_masks, padding and causal"),
+]

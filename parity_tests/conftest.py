@@ -1,6 +1,8 @@
 """One BLAS thread for each test process, no network, and Hypothesis without chance."""
 
 import os
+import sys
+import textwrap
 
 # Before NumPy is imported: its BLAS reads them once. Tests run in parallel processes, not in parallel threads.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -19,6 +21,23 @@ settings.load_profile("parity")
 def rng():
     """Random numbers, the same in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    """Write a learner's file; returns a function of its source, which returns its path. What is imported from it is
+    forgotten after the test.
+    """
+    def write(source, name="my_layer.py"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(source))
+        return path
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield write
+    for name in [name for name in sys.modules.keys() - before if name.startswith("learner_")]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

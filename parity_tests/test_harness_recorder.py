@@ -115,7 +115,7 @@ def test_a_changed_argument_is_noticed():
     """)["f"]
     with record() as recording:
         f(np.zeros(2), (1, np.zeros(2)))
-    assert recording.calls[0].changed == ["x", "cache"]
+    assert recording.calls[0].changed == {"x": (1, 3), "cache": (2, 4)}
 
 
 def test_path_is_that_of_the_nearest_module():

@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 
-from numpy_impl.layers import attention, linear, normalization
+from numpy_impl.layers import activations, attention, feed_forward, linear, losses, normalization
 from parity_tests.harness import against
 from parity_tests.harness.against import attention as against_attention
 from parity_tests.harness.catalog import all_cases
@@ -144,6 +144,45 @@ def test_a_bug_that_no_local_shows_is_named_by_its_method():
     with planted(normalization.LayerNorm.__init__, "initialization.constant(1,", "initialization.constant(2,"):
         wrong = entry_of("normalization: LayerNorm")["first_wrong"]
     assert (wrong["function"], wrong["tensor"], wrong["kind"]) == ("LayerNorm.__init__", "gamma", "initial value")
+
+
+@pytest.mark.parametrize("function, old, new, case", [
+    # in place: by the statement that does it, not by its caller, whose argument it is too
+    (activations.relu, "np.maximum(x, 0)", "np.maximum(x, 0, out=x)", 'activations: activation("relu")'),
+    (linear.linear_backward, "d_product @ weight ", "np.matmul(d_product, weight, out=rows) ", "linear: linear"),
+    # something else in the cache than its name says
+    (activations.gelu_erf, "scaled, probability)", "scaled, error)", "activations: gelu_erf"),
+    (attention.repeat_heads, "return repeated, group_size", "return repeated, 2", "attention: repeat_heads"),
+    # what raises is a later statement, which cannot take what came out of this one
+    (linear.linear, "x.reshape(-1, x.shape[-1]) ", "x.swapaxes(0, 2).reshape(-1, 3) ", "linear: linear"),
+    # a number that is no argument
+    (losses.cross_entropy, "checks.target_count(target_count, counted)", "checks.target_count(None, counted)",
+     "losses: cross_entropy of a part of a batch"),
+    # no local at all
+    (linear.Linear.backward, "self.bias.grad += d_bias", "self.bias.grad += 2 * d_bias", "linear: Linear"),
+    (normalization.LayerNorm.__init__, "initialization.constant(1,", "initialization.constant(2,",
+     "normalization: LayerNorm"),
+    (feed_forward.FeedForward.__init__, "self.down = Linear(d_ff, d_model, bias, rng=rng",
+     "self.down = Linear(d_ff, d_model, bias, rng=0", "feed_forward: FeedForward, ReLU"),
+    (feed_forward.FeedForward.__init__, "self.down = Linear(d_ff, d_model, bias,",
+     "self.down = Linear(d_ff, d_model, True,", "feed_forward: FeedForward, without bias"),
+    (feed_forward.FeedForward.__init__, "activations.activation(activation)", 'activations.activation("tanh")',
+     "feed_forward: FeedForward, ReLU"),
+    (feed_forward.GatedFeedForward.__init__, "Dropout(dropout)", "Dropout(0.0)",
+     "feed_forward: GatedFeedForward, dropout"),
+], ids=["an argument in place", "the cache in place", "the cache", "a number in the cache", "a later exception",
+        "a number", "a parameter's gradient", "an initial value", "another's initial value", "a parameter too many",
+        "another module", "another option"])
+def test_the_first_wrong_statement_is_the_planted_one(function, old, new, case):
+    with planted(function, old, new):
+        wrong = entry_of(case)["first_wrong"]
+    assert wrong["function"] == function.__qualname__ and new.strip() in wrong["source"]
+
+
+def test_a_call_that_is_missing_is_missed_in_its_caller():
+    with planted(feed_forward.FeedForward.forward, "self.dropout(activated)", "activated"):
+        wrong = entry_of("feed_forward: FeedForward, ReLU")["first_wrong"]
+    assert (wrong["function"], wrong["problem"]) == ("FeedForward.forward", "NumPy's Dropout.forward is never called")
 
 
 def test_a_broken_contract_is_told():
@@ -287,6 +326,11 @@ def test_bugs_and_mutants_are_summed_up(result, tmp_path, monkeypatch):
     text = " ".join(page.html({**with_bugs, "mutation": score}).split())
     assert "of 64 realistic mistakes, each planted by itself, the tests noticed 63" in text and "a-bug" in text
     assert "a tool changed" in text and "x &lt;= 1" in text and "x is never 1." in text
+
+
+def test_the_worst_tensor_is_named_by_what_it_is(result):
+    worst = [verdict["tensor"] for entry in result["cases"] for verdict in verdicts(entry, "torch")]
+    assert worst and all(re.match("output [0-9]$|gradient of [a-z]", name) for name in worst)
 
 
 # Tiles

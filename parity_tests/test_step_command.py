@@ -2,7 +2,6 @@
 
 import html
 import re
-import sys
 import textwrap
 
 import numpy as np
@@ -11,8 +10,9 @@ import pytest
 from parity_tests import __main__ as lab
 from parity_tests import step
 from parity_tests.harness.errors import UserError
-from parity_tests.harness.stepper import command, derivatives, user_function
+from parity_tests.harness.stepper import command, user_function
 from parity_tests.harness.stepper.stepped import Stepped
+
 
 OWN = """
     import numpy as np
@@ -42,26 +42,6 @@ OWN = """
         d_x = d_x_hat / rms
         return d_x, (d_y * x_hat).sum(axis=(0, 1))
 """
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Write a learner's file; returns a function of its source, which returns its path."""
-    def write(source, name="my_layer.py"):
-        path = tmp_path / name
-        path.write_text(textwrap.dedent(source))
-        return path
-    return write
-
-
-@pytest.fixture(autouse=True)
-def same_modules(monkeypatch):
-    """What a test imports from a learner's file is forgotten after it."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
-    yield
-    for name in [name for name in sys.modules.keys() - before if name.startswith("learner_")]:
-        del sys.modules[name]
 
 
 def said(capsys, *words):
@@ -126,235 +106,7 @@ def test_what_is_refused_of_a_case(capsys):
     assert refused(capsys, "relu", "--inputs", "f").startswith("--inputs: goes with")
 
 
-# Somebody's own function
-
-def test_an_own_function_with_its_helper_and_its_backward_pass(file):
-    trace = own_trace(file(OWN))
-    assert [function.name for function in trace.functions] == ["my_norm", "mean_of", "my_norm_backward"]
-    assert trace.functions[0].file == "my_layer.py"
-    assert (trace.reference, trace.first_wrong, trace.stopped) == ("the derivative by complex step", None, None)
-    x, d_x = value_named(trace, "x"), value_named(trace, "d_x")
-    assert trace.values[x.gradient] is d_x and d_x.error <= 128 <= d_x.bound
-    d_gamma = trace.values[value_named(trace, "gamma").gradient]
-    assert d_gamma.name == "return[1]" and d_gamma.error <= 128
-    d_y = value_named(trace, "d_y")
-    assert trace.values[value_named(trace, "return").gradient] is d_y
-    assert len(set(trace.arrays[d_y.array].ravel())) == 24, "a gradient of ones would hide mistakes"
-
-
-def test_a_file_that_has_changed_is_read_anew(file):
-    source = textwrap.dedent(OWN)
-    first, second = own_trace(file(source)), own_trace(file(source.replace("rms = ", "\n\n    rms = ")))
-    for trace in (first, second):
-        time = value_named(trace, "rms").time
-        function = trace.functions[0]
-        assert "rms = " in function.source[trace.steps[time][2] - function.first_line]
-
-
-def test_the_gradient_of_a_single_number_is_1(file):
-    trace = own_trace(file("""
-        import numpy as np
-        def example_inputs():
-            return {"x": np.arange(3.0)}
-        def loss(x):
-            total = (x * x).sum()
-            return total, (x,)
-        def loss_backward(d_total, cache):
-            x, = cache
-            d_x = 2 * x * d_total
-            return d_x
-    """), "loss")
-    assert trace.arrays[value_named(trace, "d_total").array] == 1 and value_named(trace, "d_x").error <= 128
-
-
-def test_a_wrong_backward_pass_of_another_name(file, capsys):
-    path = file(OWN)
-    trace = own_trace(path, backward="other")
-    assert trace.values[trace.first_wrong] is value_named(trace, "d_x")
-    assert value_named(trace, "d_x").problem == "differs from the derivative by complex step"
-    for name in ("x", "x_hat"):
-        assert trace.values[value_named(trace, f"d_{name}").of] is value_named(trace, name)
-    status, out, _ = said(capsys, "step", f"{path}:my_norm", "--backward", "other")
-    assert status == 1 and "by complex step: 1 are wrong, the first of them d_x at step" in out
-
-
-def test_inputs_from_an_npz_file(file, tmp_path):
-    path, inputs = file(OWN), tmp_path / "inputs.npz"
-    np.savez(inputs, x=np.arange(6.0).reshape(2, 1, 3), gamma=np.ones(3), eps=0.25)
-    trace = own_trace(path, inputs=inputs)
-    np.testing.assert_array_equal(trace.arrays[value_named(trace, "x").array].ravel(), range(6))
-    assert trace.calls[0].notes["eps"] == [(0, "0.25")]
-
-
-def test_a_forward_pass_alone_and_inputs_as_a_tuple(file):
-    trace = own_trace(file("""
-        import numpy as np
-        def example_inputs():
-            return np.ones((2, 3)), 3
-        def f(x, k):
-            y = x * k
-            return y
-    """), "")
-    assert [value.name for value in trace.values] == ["x", "y"] and trace.calls[0].notes == {"k": [(0, "3")]}
-
-
-def test_a_class(file):
-    source = """
-        import numpy as np
-        def example_inputs():
-            return {"x": np.random.default_rng(0).standard_normal((2, 3))}
-        class Scale:
-            def __init__(self, factor):
-                self.factor = factor
-            def forward(self, x):
-                self.x = x
-                y = x * x * self.factor
-                return y
-            def backward(self, d_y):
-                d_x = 2 * d_y * self.x * self.factor
-                return d_x
-    """
-    path = file(source)
-    with pytest.raises(UserError, match=r"Scale\(\) makes no Scale: TypeError.*'factor'; define example_module\(\)"):
-        own_trace(path, "Scale")
-    path = file(source + "    def example_module():\n            return Scale(3)\n", "with_example.py")
-    for name in ("Scale", "Scale.forward"):
-        trace = own_trace(path, name)
-        assert [function.name for function in trace.functions] == ["Scale.forward", "Scale.backward"]
-        assert value_named(trace, "d_x").error <= 128 and trace.reference == "the derivative by complex step"
-    with pytest.raises(UserError, match="the class Scale has no method nothing"):
-        own_trace(path, "Scale.nothing")
-
-
-def test_decorated_functions_and_kinks(file):
-    trace = own_trace(file("""
-        import functools
-        import numpy as np
-        def example_inputs():
-            return {"x": np.array([-1.0, 2.0, 3.0])}
-        def logged(function):
-            @functools.wraps(function)
-            def inner(*arguments, **named):
-                print("called")
-                return function(*arguments, **named)
-            return inner
-        @logged
-        def size(x):
-            y = np.abs(x)
-            return y, (x,)
-        @logged
-        def size_backward(d_y, cache):
-            x, = cache
-            d_x = d_y * np.sign(x)
-            return d_x
-    """), "size")
-    assert trace.reference == "the derivative by central differences"
-    assert value_named(trace, "d_x").difference < 1e-9
-    assert value_named(trace, "d_x").bound == 1e-6 / np.finfo("float64").eps
-
-
-@pytest.mark.parametrize("body, remark", [
-    ("y = x * 2", None),
-    ("y = x * np.random.default_rng().random()", "two calls of the function give different results"),
-    ("import time; time.sleep(0.05); y = x * 2", "measuring them would take 0 seconds: make the inputs smaller"),
-    ("y = {1: x * 2}[x[0]]", ".*"),
-    ("y = x[0] * 2 * x[[1]]", "backward must return an array for each floating array among the inputs")])
-def test_gradients_are_judged_only_where_that_makes_sense(body, remark, file, monkeypatch):
-    monkeypatch.setattr(derivatives, "SECONDS", 0.2)
-    trace = own_trace(file(f"""
-        import numpy as np
-        def example_inputs():
-            return {{"x": np.ones(3)}}
-        def f(x):
-            {body}
-            return y, None
-        def f_backward(d_y, cache):
-            d_x = 2 * d_y
-            return d_x if len(d_x) == 3 else None
-    """), "f")
-    assert trace.stopped is None
-    assert (value_named(trace, "d_x").error is None) == (remark is not None)
-    if remark:
-        assert re.fullmatch(f"the gradients are not judged: {remark}", trace.remark)
-
-
-def test_a_backward_pass_that_takes_the_inputs(file):
-    source = """
-        import numpy as np
-        def example_inputs():
-            return {"x": np.arange(6.0).reshape(2, 3) - 2, "weight": np.ones(3)}
-        def f(x, weight):
-            y = np.maximum(x, 0) * weight
-            return y
-        def f_backward(d_y, x, weight):
-            d_x = d_y * (x > 0) * weight
-            d_weight = (d_y * np.maximum(x, 0)).sum(axis=0)
-            return d_x, d_weight
-    """
-    trace = own_trace(file(source), "f")
-    assert value_named(trace, "d_x").problem is None and value_named(trace, "d_weight").error < 128
-    assert trace.values[value_named(trace, "y").gradient] is value_named(trace, "d_y")
-    trace = own_trace(file(source.replace("(axis=0)", "(axis=0, keepdims=True)"), "other.py"), "f")
-    assert value_named(trace, "d_weight").problem == "shape is [1, 3], must be [3]"
-
-
-def test_what_a_function_raises_ends_its_trace(file, capsys):
-    path = file("""
-        import numpy as np
-        def example_inputs():
-            return {"x": np.ones((2, 3))}
-        def f(x):
-            y = x + 1
-            z = y.reshape(4)
-            return z
-        def g(x):
-            return x * 2
-        def g_backward(d_y, cache, more):
-            return d_y
-        def stop(x):
-            y = x + 1
-            raise SystemExit("enough")
-    """)
-    for name, message in (("f", "my_layer.py:7: ValueError: cannot reshape array of size 6 into shape (4,)"),
-                          ("g", "TypeError: g must return (y, cache), since g_backward takes 3 arguments; "
-                                "it returned ndarray"),
-                          ("stop", "my_layer.py:15: SystemExit: enough")):
-        status, out, err = said(capsys, "step", f"{path}:{name}")
-        assert (status, err) == (1, "") and out.endswith(f"\nstopped: {message}\n")
-        assert "x  float64 (2, 3)" in out
-
-
-def test_an_argument_that_is_changed_in_place_is_wrong(file):
-    trace = own_trace(file("""
-        import numpy as np
-        def example_inputs():
-            return {"x": np.ones(2)}
-        def f(x):
-            x *= 2
-            y = x * x
-            return y, (x,)
-        def f_backward(d_y, cache):
-            x, = cache
-            d_x = 4 * d_y * x
-            return d_x
-    """), "f")
-    assert trace.values[trace.first_wrong] is value_named(trace, "x")
-    assert value_named(trace, "x").problem == "the call changed this argument"
-    assert value_named(trace, "d_x").error <= 128
-
-
-def test_a_long_loop_is_cut_off(file):
-    trace = own_trace(file("""
-        import numpy as np
-        def example_inputs():
-            return {"x": np.ones(2)}
-        def f(x):
-            for number in range(30_000):
-                x = x + 1
-            return x
-    """), "f")
-    assert trace.stopped == "only the first 20000 steps were recorded" and len(trace.steps) == 20000
-
+# What is refused of a file
 
 @pytest.mark.parametrize("source, name, message", [
     ("def f(:", "f", r"my_layer.py cannot be read, line 1: SyntaxError: invalid syntax"),
@@ -376,13 +128,13 @@ def test_a_long_loop_is_cut_off(file):
     ("import numpy as np\ndef f(x): return x\ndef example_inputs(): return (np.ones((400, 400)),)", "f",
      r"160000 numbers, must be at most 100000"),
 ])
-def test_what_is_refused_of_a_file(source, name, message, file):
+def test_what_is_refused_of_a_file(source, name, message, own_file):
     with pytest.raises(UserError, match=message):
-        own_trace(file(source), name)
+        own_trace(own_file(source), name)
 
 
-def test_what_else_is_refused_on_the_command_line(file, tmp_path, capsys):
-    path = file(OWN)
+def test_what_else_is_refused_on_the_command_line(own_file, tmp_path, capsys):
+    path = own_file(OWN)
     case, npz = f"{path}:my_norm", tmp_path / "inputs.npz"
     assert refused(capsys, "nothing.py:f") == "CASE: there is no file nothing.py"
     assert refused(capsys, case, "--backward", "nope").startswith("--backward: my_layer.py has no function nope")
@@ -394,17 +146,6 @@ def test_what_else_is_refused_on_the_command_line(file, tmp_path, capsys):
     assert message.startswith(f"--inputs: {npz}: ") and "my_norm(x, gamma, eps) was given x, z" in message
     np.savez(npz, x=np.array([{}], dtype=object))
     assert "must be an .npz file of numbers" in refused(capsys, case, "--inputs", npz)
-
-
-def test_under_a_debugger_nothing_can_be_shown(file):
-    previous = sys.gettrace()
-    sys.settrace(lambda frame, event, argument: None)
-    try:
-        for start in (lambda: step("relu"), lambda: own_trace(file(OWN))):
-            with pytest.warns(UserWarning, match="a debugger is at work"), pytest.raises(UserError, match="debugger"):
-                start()
-    finally:
-        sys.settrace(previous)
 
 
 # From a notebook

@@ -19,8 +19,9 @@ from parity_tests.harness.planted import planted
 from parity_tests.harness.stepper import showcases
 from parity_tests.harness.stepper.navigation import Navigation
 from parity_tests.harness.stepper.showcases import find_case
+from parity_tests.harness.stepper.statement_lines import last_lines
 from parity_tests.harness.stepper.text import lines_of, number, numbers
-from parity_tests.harness.trace import trace_case
+from parity_tests.harness.trace import Function, trace_case
 from parity_tests.harness.trace_function import trace_function
 
 PAGE_LIMIT = 2_000_000    # bytes
@@ -304,6 +305,34 @@ def test_text_has_a_block_for_each_step():
     assert re.search(r"^ +d_gamma  gradient of gamma  float64 \(4,\)  = .*  error [\d.e-]+ eps$", block, re.MULTILINE)
     assert "d_centered_from_squared  share of the gradient of centered" in "\n".join(blocks)
     assert blocks[-1].endswith("were compared with torch: all within their bounds")
+
+
+def over_several_lines(x,
+                       factor=2.0):
+    """A statement may take more than one line."""
+    y = (x
+         * factor)    # no product of matrices
+
+    for _ in range(
+            2):
+        # done twice
+        y = y + 1
+    return (y,
+            y)
+
+
+def test_a_statement_over_several_lines_is_one():
+    trace = trace_function(over_several_lines, {"x": np.ones(2)})
+    navigation, begin = Navigation(trace), trace.functions[0].first_line
+    found = [[line - begin for line in navigation.lines_at(time)] for time in range(5)]
+    assert found == [[0, 1], [3, 4], [6, 7], [9], [6, 7]]
+    assert [line - begin for line in navigation.lines_at(navigation.last)] == [10, 11]
+    assert "\n    y = (x\n         * factor)    # no product of matrices\n" in "\n".join(lines_of(trace))
+
+
+def test_a_source_that_cannot_be_parsed_is_marked_line_by_line():
+    assert last_lines(Function("f", "f.py", 5, ["    def f(x,", "          y):", '        """Doc', "left.", '   """'],
+                               {})) == {}
 
 
 def test_text_tells_what_is_wrong():

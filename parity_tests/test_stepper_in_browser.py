@@ -335,6 +335,12 @@ def somebodys(x):
     return y, words, turned
 
 
+def over_several_lines(x):
+    y = (x
+         + 1)    # two lines
+    return y
+
+
 def test_somebodys_function_with_unusual_arrays(open_stepper, tmp_path):
     trace = trace_function(somebodys, {"x": np.array([1.0, 2.0])})
     write_page(trace, tmp_path / "mine.html")
@@ -350,6 +356,18 @@ def test_somebodys_function_with_unusual_arrays(open_stepper, tmp_path):
     assert "of every 3 × 3 the first" in card(page, "image").locator(".legend").text_content()
     np.testing.assert_array_equal(table_of(page, "image"), np.arange(250_000.0).reshape(500, 500)[::3, ::3])
     assert "not compared" not in page.locator("main").text_content()    # nothing is, and the summary says so
+
+
+def test_a_remark_and_a_statement_over_several_lines(open_stepper, tmp_path):
+    trace = trace_function(over_several_lines, {"x": np.ones(2)})
+    trace.remark = "the gradients are not judged: <b>"
+    write_page(trace, tmp_path / "mine.html")
+    page = open_stepper(tmp_path / "mine.html", 1)
+    assert page.locator("#remark").text_content() == "The gradients are not judged: <b>."
+    assert page.locator("#source .current .text").all_text_contents() == ["    y = (x", "         + 1)    # two lines"]
+    expect(page.locator("#said")).to_contain_text("y = (x + 1).")
+    press(page, "n")
+    assert page.locator("#source .current .text").all_text_contents() == ["    return y"]
 
 
 def test_what_the_forward_pass_kept_leads_there(open_stepper, pages, traces):

@@ -255,6 +255,19 @@ def test_how_a_run_ended_is_told():
     driven(trace_function(broken, {"x": np.ones(2)}), look)
 
 
+def test_a_statement_over_several_lines_is_marked_whole():
+    def sum_of(x):
+        y = (x
+             + 1)
+        return y
+
+    async def look(app, press):
+        await press("n")
+        marked = [line for line in text_of(app, "#lines").split("\n") if line.startswith("▶")]
+        assert [line[6:].strip() for line in marked] == ["y = (x", "+ 1)"]
+    driven(trace_function(sum_of, {"x": np.ones(2)}), look)
+
+
 # Blocks
 
 def test_blocks_put_two_rows_in_a_line():

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from numpy_impl.module import no_grad
-from parity_tests.harness.comparator import bound_at, compare, is_listed
+from parity_tests.harness.comparator import bound_at, compare, is_listed, twin_of
 from parity_tests.harness.judge import (
-    FLOAT32_BOUND, LARGEST_FLOAT32_BOUND, LAYER_BOUND, OWN_ERROR_FACTOR, Row, error_in_eps, judge)
+    FLOAT32_BOUND, LARGEST_FLOAT32_BOUND, LAYER_BOUND, OWN_ERROR_FACTOR, Row, error_in_eps, first_wrong, judge)
 from parity_tests.harness.runs import (
-    NUMPY, TORCH, as_array, has_lean_form, is_floating, is_module, numpy_forms, run_numpy, run_torch,
+    NUMPY, TORCH, as_array, copied, has_lean_form, is_floating, is_module, numpy_forms, run_numpy, run_torch,
     to_precision, upstream_gradients)
 
 FORMS = ("plain", "lean", "plain float32", "lean float32", "contract")
@@ -92,15 +92,36 @@ class Case:
         """As `rows`, and the Run of the NumPy twin before them."""
         lean, dtype = form.startswith("lean"), "float32" if form.endswith("float32") else "float64"
         ours, theirs = self._build(NUMPY, dtype), self._build(TORCH, dtype)
-        initial_rows = _compare_named("initial value", state_of(ours), state_of(theirs), 0)
+        initial_rows = _compare_initial(ours, theirs)
         self._randomize(ours)
         inputs, state = self.draw_inputs(dtype), state_of(ours)
-        our_run = run_numpy(self, ours, inputs, self.upstream, lean)
+        # A copy: what our run does to its arguments is our fault alone.
+        our_run = run_numpy(self, ours, copied(inputs), self.upstream, lean)
         their_run = run_torch(self, self._load(theirs, state), inputs, self.upstream)
         reference = None
         if dtype == "float32":
             reference = self.run_float64_reference(state, inputs)
         return our_run, initial_rows + self._compare(our_run, their_run, reference, self.omitted if lean else {})
+
+    def first_wrong_before(self, error, form):
+        """The Row of what was wrong first in a run of `compared` that raised this; None if there is none, or no run.
+
+        A bug often raises in a later statement than its own, one that cannot take its shape.
+        """
+        dtype = "float32" if form.endswith("float32") else "float64"
+        ours, inputs = self._build(NUMPY, dtype), self.draw_inputs(dtype)
+        rows = _compare_initial(ours, self._build(TORCH, dtype))
+        if first_wrong(rows) or not hasattr(error, "recording"):
+            return first_wrong(rows)
+        state = state_of(self._randomize(ours))
+        theirs = run_torch(self, self.torch_twin(state, dtype), inputs, self.upstream)
+        reference = self.run_float64_reference(state, inputs) if dtype == "float32" else None
+        bound = self._float32_bounds(theirs, reference) if reference else self.bound
+        rows = compare(error.recording, theirs.recording, bound=bound, reference=reference and reference.recording)
+        # What is missing may have been yet to come, except from a forward pass that has ended.
+        has_gone_back = any(twin_of(call.function)[1] for call in error.recording.calls)
+        return first_wrong([row for row in rows if row.actual is not None or
+                            row.kind == "call" and has_gone_back and not twin_of(row.key.function)[1]])
 
     # What the runs are fed with
 
@@ -228,24 +249,51 @@ def compare_results(ours, theirs, bound, reference=None, zero_gradients=()):
         kind = part.replace("_", " ").removesuffix("s")
         found = _compare_named(kind, getattr(ours, part), getattr(theirs, part), bound,
                                reference and getattr(reference, part), zero_gradients if "gradient" in kind else ())
-        rows += [dataclasses.replace(row, where=_writer(ours.recording, row.key, kind)) for row in found]
+        rows += [dataclasses.replace(row, **_written(ours.recording, row.key, kind)) for row in found]
     return rows
 
 
-def _writer(recording, name, kind):
-    """The method that writes a parameter's gradient or a buffer; for anything else, "" """
+def _written(recording, name, kind):
+    """The method that writes a parameter's gradient or a buffer, and the line; for anything else, {}.
+
+    Not when: the gradient of a shared parameter is complete only at the end.
+    """
     method = {"parameter gradient": ".backward", "buffer": ".forward"}.get(kind)
-    path = str(name).rpartition(".")[0]
-    functions = [call.function for call in recording.calls
-                 if method and call.path == path and call.function.endswith(method)]
-    return functions[-1] if functions else ""
+    path, _, attribute = str(name).rpartition(".")
+    calls = [call for call in recording.calls if method and call.path == path and call.function.endswith(method)]
+    if not calls:
+        return {}
+    written = calls[-1].attributes.get(f"self.{attribute}" + (".grad" if method == ".backward" else ""))
+    return {"where": calls[-1].function, "line": written[-1].line if written else None}
+
+
+def _compare_initial(ours, theirs):
+    """Rows of the initial values of two modules, and of the modules and the numbers in them that differ.
+
+    Their time is before that of all that is recorded.
+    """
+    rows = _compare_named("initial value", state_of(ours), state_of(theirs), 0)
+    if not is_module(ours):
+        return rows
+    twins = dict(theirs.named_modules())
+    for path, module in ours.named_modules():
+        twin = twins.get(path)
+        if twin is None:
+            continue
+        if path and type(module).__name__ != type(twin).__name__:
+            rows.append(Row(path, "initial value",
+                            problem=f"is a {type(module).__name__}, torch's is a {type(twin).__name__}"))
+        rows += [Row(f"{path}.{name}".lstrip("."), "initial value",
+                     problem=f"is {value!r}, torch's is {vars(twin)[name]!r}")
+                 for name, value in vars(module).items() if name in vars(twin) and not name.startswith("_")
+                 and isinstance(value, (bool, int, float, str)) and value != vars(twin)[name]]
+    return [dataclasses.replace(row, time=-1) for row in rows]
 
 
 def _compare_named(kind, ours, theirs, bound, references=None, zero_gradients=()):
     """A Row for each array of two dicts (None: no gradient, which must be zero or absent on our side)."""
     rows = []
-    if ours.keys() != theirs.keys():
-        rows.append(Row(str(sorted(ours.keys() ^ theirs.keys())), kind, problem="only one twin has these"))
+    rows += [Row(name, kind, problem="only one twin has it") for name in sorted(ours.keys() ^ theirs.keys(), key=str)]
     for name in [name for name in ours if name in theirs]:
         if ours[name] is not None and theirs[name] is not None:
             path = name.rpartition(".")[0] if isinstance(name, str) else ""

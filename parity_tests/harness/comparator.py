@@ -1,10 +1,15 @@
 """Compare two recordings, name by name: the local x_hat with torch's x_hat, d_x_hat with torch's x_hat.grad."""
 
 import dataclasses
+import math
 from fnmatch import fnmatch
+
+import numpy as np
 
 from numpy_impl.module import Parameter
 from parity_tests.harness.judge import Row, judge
+
+ROUNDING = 1e-6    # relative: of a number that is computed from float32 arrays
 
 
 def compare(ours, theirs, *, bound, reference=None, omitted=None, zero_gradients=()):
@@ -43,7 +48,8 @@ def is_listed(path, name, patterns):
 
 class _Comparison:
     def __init__(self, ours, theirs, bound, reference, omitted, zero_gradients):
-        self.calls = ours.calls
+        self.calls, self.steps = ours.calls, ours.steps
+        self.forwards = pair_calls(ours)
         self.twins = _by_place(theirs)
         self.references = _references(self.twins, reference) if reference else {}
         self.bound = bound
@@ -55,14 +61,15 @@ class _Comparison:
         rows = []
         done_forward, done_backward = set(), set()
         for call in self.calls:
-            rows += [_problem(call, name, "the call changed this argument") for name in call.changed]
+            rows += [Row(call.key(name), "local", problem="the call changed this argument", time=time,
+                         where=call.function, line=line) for name, (time, line) in call.changed.items()]
             function, is_backward = twin_of(call.function)
             place = call.path, function, call.number
             if place not in self.twins:
                 rows += [] if _is_private(function) else [_problem(call, "*", "torch makes no such call")]
             elif is_backward:
                 done_backward.add(place)
-                rows += self._gradients(call, self.twins[place])
+                rows += self._kept(call) + self._gradients(call, self.twins[place])
             else:
                 done_forward.add(place)
                 rows += self._values(call, self.twins[place])
@@ -83,8 +90,19 @@ class _Comparison:
         if (function, name) in self.listed:
             return []
         if name == "*":    # torch's call, whose time is that of another recording
-            return [Row(call.key(name), "call", problem=f"NumPy's {function} is never called")]
+            key = call.key(name)._replace(function=function)
+            return [Row(key, "call", problem=f"NumPy's {function} is never called",
+                        where=self._caller(call, function))]
         return [_problem(call, name, f"missing in NumPy's {function}")]
+
+    def _caller(self, call, function):
+        """The NumPy function that should have called this one, as torch's caller of `call` does; "" if none."""
+        parent = call.parent
+        if parent is None:
+            return ""
+        place = parent.function, twin_of(function)[1]
+        return next((ours.function for ours in self.calls if ours.path == parent.path
+                     and twin_of(ours.function) == place), "")
 
     def _values(self, call, twin):
         """Forward: the same names have the same values."""
@@ -109,12 +127,16 @@ class _Comparison:
         return rows + self._constants(call, twin) + self._returned(call, twin)
 
     def _constants(self, call, twin):
-        """Arguments that are no arrays, such as an axis, are equal; where they are not, the caller is at fault."""
-        arguments = call.code.co_varnames[:call.code.co_argcount + call.code.co_kwonlyargcount]
-        pairs = [(name, call.others[name][0][1], twin.others[name][0][1])
-                 for name in arguments if name in call.others and name in twin.others]
-        return [_problem(call, name, f"is {ours}, torch's is {theirs}") for name, ours, theirs in pairs
-                if ours != theirs]
+        """What is no array, such as an axis or a count, is equal; where an argument is not, the caller is at fault."""
+        rows = []
+        for name in call.others:
+            for (time, ours), (_, theirs) in zip(call.others[name], twin.others.get(name, [])):
+                if not _is_same_constant(ours, theirs):
+                    row = _problem(call, name, f"is {ours}, torch's is {theirs}")
+                    is_local = time != call.time
+                    rows.append(dataclasses.replace(row, time=time, where=call.function, line=self.steps[time].line)
+                                if is_local else row)
+        return rows
 
     def _returned(self, call, twin):
         """What is returned without a name, `return np.concatenate(...)`; what has one is compared under that."""
@@ -131,6 +153,25 @@ class _Comparison:
                             bound_at(call.path, self.bound), reference=reference and reference.value)
                 rows.append(dataclasses.replace(row, time=ours.time, where=call.function, line=ours.line))
         return rows
+
+    def _kept(self, call):
+        """Backward: what it takes from the cache under a name of the forward's is what the forward had under it."""
+        forward = self.forwards.get(id(call))
+        if forward is None:
+            return []
+        rows = []
+        for name in call.locals:
+            if name in call.arguments or name not in forward.locals:
+                continue
+            kept, had = call.locals[name][0], forward.versions(name)[-1]
+            if np.array_equal(kept.value, had.value, equal_nan=kept.value.dtype.kind in "fc"):
+                continue
+            if kept.source is had.source:
+                rows.append(_problem(call, name, "was changed after the forward assigned it"))
+            else:
+                rows.append(_kept_wrong(forward, call.key(name)))
+        return rows + [_kept_wrong(forward, call.key(name)) for name in call.others if name in forward.others
+                       and call.others[name][0][1] != forward.others[name][-1][1]]
 
     def _gradients(self, call, twin):
         """Backward: the local d_x is the gradient of the forward's local x."""
@@ -256,6 +297,22 @@ def _at(call, name, number, row):
     if call.parent and time == call.time and is_passed:
         return dataclasses.replace(row, time=time, where=call.parent.function, line=call.called_from)
     return dataclasses.replace(row, time=time, where=call.function, line=local and local.line)
+
+
+def _is_same_constant(ours, theirs):
+    """Are two texts of numbers and the like equal? Fractions may be the sums of arrays, and then differ by rounding."""
+    if ours == theirs:
+        return True
+    try:
+        return "." in ours and math.isclose(float(ours), float(theirs), rel_tol=ROUNDING)
+    except ValueError:
+        return False
+
+
+def _kept_wrong(forward, key):
+    """A Row of something else in the cache than its name says: the forward put it there, in its last statement."""
+    return Row(key, "local", problem="is not what the forward has under this name", time=forward.end[0],
+               where=forward.function, line=forward.end[1])
 
 
 def _problem(call, name, text):

@@ -29,13 +29,15 @@ from parity_tests.harness.statements import statements_of
 TWINS = (numpy_impl, torch_impl)
 FOLDERS = ("layers", "models", "training", "inference")
 WATCHED = tuple(str(Path(twin.__file__).parent / folder) + os.sep for twin in TWINS for folder in FOLDERS)
+LARGE = 1 << 16    # bytes; whether a larger argument is changed is only looked at when the call returns
 HARMLESS_TRACERS = ("coverage", "hypothesis")    # packages that trace too, and can do without us for a moment
 
 
 class Step(NamedTuple):
     """One step of a run. kind: "call" (the arguments are there), "line" (a statement has been left) or "return".
 
-    names: ((name, number), ...) of the arrays that it assigned; attributes: the same for `self.weight.grad`.
+    names: ((name, number), ...) of the arrays that it assigned; attributes: the same for `self.weight.grad`; changes:
+    the same for arrays that it wrote into, as in `x[i] = y` or `np.exp(x, out=x)`.
     """
 
     call: "Call"
@@ -43,6 +45,7 @@ class Step(NamedTuple):
     line: int
     names: tuple = ()
     attributes: tuple = ()
+    changes: tuple = ()
 
 
 class Key(NamedTuple):
@@ -89,8 +92,10 @@ class Call:
     module: the object that `self` is in it. code: the function's code object. parent, called_from: the watched call
     that it was made in (None for the outermost), and the line there. time: which of the recording's steps it begins
     with. arguments: names of the array arguments, in order. locals: {name: [Local, ...]}. attributes: the same for what
-    is assigned below `self`. others: {name: [(time, text), ...]} of numbers, texts, None and shapes.
-    returned: the arrays that it returned, as Locals. changed: the arguments whose bytes the call has changed.
+    is assigned below `self`; and in_place for local names, where a statement has changed what an array holds. others:
+    {name: [(time, text), ...]} of numbers, texts, None and shapes.
+    returned: the arrays that it returned, as Locals. changed: {argument: (time, line)} of those whose bytes the call
+    has changed, with the statement that did it. end: the time and the line of its return.
     """
 
     path: str
@@ -104,12 +109,18 @@ class Call:
     arguments: list = dataclasses.field(default_factory=list)
     locals: dict = dataclasses.field(default_factory=dict)
     attributes: dict = dataclasses.field(default_factory=dict)
+    in_place: dict = dataclasses.field(default_factory=dict)
     others: dict = dataclasses.field(default_factory=dict)
     returned: list = dataclasses.field(default_factory=list)
-    changed: list = dataclasses.field(default_factory=list)
+    changed: dict = dataclasses.field(default_factory=dict)
+    end: tuple = (None, None)
 
     def key(self, name, number=0):
         return Key(self.path, self.function, self.number, name, number)
+
+    def versions(self, name):
+        """All Locals of a name, assigned or changed in place, in their order."""
+        return sorted(self.locals.get(name, []) + self.in_place.get(name, []), key=lambda local: local.time)
 
 
 class Recording:
@@ -216,7 +227,7 @@ class _Watch:
         self.steps = recording.steps
         self.running = running
         self.statement = None
-        self.before = []        # (argument, array, its copy)
+        self.before = []        # (argument, array, its bytes)
         code = frame.f_code
         variables = frame.f_locals
         for name in code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]:
@@ -225,7 +236,7 @@ class _Watch:
                 variables[name] = value = value.view_as(value)    # what a tracer sets here, the function will see
             if self._record(name, value, frame.f_lineno):
                 call.arguments.append(name)
-            self.before += [(name, array, array.copy()) for array in _arrays_in(value)]
+            self.before += [(name, array, array.tobytes()) for array in _arrays_in(value)]
         self._step("call", frame.f_lineno, [(name, 0) for name in call.arguments])
 
     @property
@@ -241,9 +252,10 @@ class _Watch:
             return self.on_event
         if event == "return":
             self._credit(frame)
+            self._note_changes(self.line, most=None)
             values = argument if isinstance(argument, tuple) else (argument,)
             self.call.returned = [self._local(value, frame.f_lineno) for value in values if _is_array(value)]
-            self.call.changed = [name for name, array, copy in self.before if array.tobytes() != copy.tobytes()]
+            self.call.end = len(self.steps), self.line
             self._step("return", frame.f_lineno)
             self.running.pop()
         elif event == "exception" and self.statement is not None:
@@ -263,11 +275,20 @@ class _Watch:
                  if name in variables and self._record(name, variables[name], line)]
         attributes = [name for name in self.statement.attributes
                       if self._record_attribute(name, variables.get("self"), line)]
-        self._step("line", line, [(name, len(self.call.locals[name]) - 1) for name in names],
-                   [(name, len(self.call.attributes[name]) - 1) for name in attributes])
+        self._note_changes(line)
+        changes = [name for name in self.call.locals
+                   if name not in names and self._record_change(name, variables, line)]
+        self._step("line", line, *([(name, len(kept[name]) - 1) for name in found] for found, kept in (
+            (names, self.call.locals), (attributes, self.call.attributes), (changes, self.call.in_place))))
 
-    def _step(self, kind, line, names=(), attributes=()):
-        self.steps.append(Step(self.call, kind, line, tuple(names), tuple(attributes)))
+    def _note_changes(self, line, most=LARGE):
+        """Find the arguments, of at most so many bytes, that the statement has changed."""
+        for name, array, before in self.before:
+            if name not in self.call.changed and (most is None or len(before) <= most) and array.tobytes() != before:
+                self.call.changed[name] = len(self.steps), line
+
+    def _step(self, kind, line, names=(), attributes=(), changes=()):
+        self.steps.append(Step(self.call, kind, line, tuple(names), tuple(attributes), tuple(changes)))
 
     def _record(self, name, value, line):
         """Keep an array, or the text of a number and the like; returns True for an array."""
@@ -284,6 +305,16 @@ class _Watch:
         if _is_array(value):
             self.call.attributes.setdefault(name, []).append(self._local(value, line))
         return _is_array(value)
+
+    def _record_change(self, name, variables, line):
+        """Keep a NumPy array that holds other numbers than before; returns True if it does."""
+        value, known = variables.get(name), self.call.in_place.get(name, []) + self.call.locals[name][-1:]
+        newest = max(known, key=lambda local: local.time)
+        is_changed = (isinstance(value, np.ndarray) and value is newest.source
+                      and value.tobytes() != newest.value.tobytes())
+        if is_changed:
+            self.call.in_place.setdefault(name, []).append(self._local(value, line))
+        return is_changed
 
     def _local(self, value, line):
         """Copy the array as it stands now, and make torch keep the gradient, which it drops unless at a leaf."""

@@ -41,7 +41,8 @@ def run_numpy(case, built, inputs, upstream, lean):
     """Forward and backward of the NumPy twin.
 
     built: the module or function. inputs: {argument: value}. upstream: (index, output) -> gradient, or None where the
-    output has none. lean: the lean forms where they exist.
+    output has none. lean: the lean forms where they exist. An exception takes along what was recorded until then: its
+    `recording`.
     """
     root = built if is_module(built) else None
     forward, backward = numpy_forms(built, lean)
@@ -50,9 +51,13 @@ def run_numpy(case, built, inputs, upstream, lean):
         arrays |= {path: parameter.data for path, parameter in root.named_parameters()}
     before = {name: array.tobytes() for name, array in arrays.items()}
     with record(root) as recording:
-        outputs, cache = forward(inputs)
-        upstreams = upstream_gradients(upstream, outputs)
-        gradients = backward(list(upstreams.values()), cache) if upstreams else ()
+        try:
+            outputs, cache = forward(inputs)
+            upstreams = upstream_gradients(upstream, outputs)
+            gradients = backward(list(upstreams.values()), cache) if upstreams else ()
+        except Exception as error:
+            setattr(error, "recording", recording)
+            raise
     return Run(
         recording, dict(enumerate(outputs)),
         input_gradients=name_gradients(case, inputs, gradients) if upstreams else {},
@@ -168,6 +173,11 @@ def as_tuple(value):
 def as_array(value):
     """A tensor as an array that shares its memory; anything else as it is."""
     return value.detach().numpy() if isinstance(value, torch.Tensor) else value
+
+
+def copied(values):
+    """A dict with copies of its arrays; the rest as it is."""
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
 def to_precision(values, dtype):

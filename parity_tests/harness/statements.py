@@ -60,7 +60,7 @@ def _statements(body):
         lines = range(node.lineno, max(last_line, node.lineno) + 1)
         targets = _assigned(node, is_compound=bool(blocks))
         names = dict.fromkeys(name for target in targets for name in _names_in(target))
-        attributes = dict.fromkeys(ast.unparse(target) for target in targets if _is_of_self(target))
+        attributes = dict.fromkeys(ast.unparse(whole) for whole in map(_whole, targets) if _is_of_self(whole))
         found.append(Statement(lines, tuple(names), tuple(attributes)))
         for block in blocks:
             found += _statements(block)
@@ -88,6 +88,13 @@ def _names_in(target):
     if isinstance(target, (ast.Tuple, ast.List)):
         return [name for element in target.elts for name in _names_in(element)]
     return _names_in(target.value) if isinstance(target, ast.Starred) else []
+
+
+def _whole(target):
+    """`self.weight.grad` of `self.weight.grad[rows]`."""
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return target
 
 
 def _is_of_self(target):

@@ -17,6 +17,7 @@ from parity_tests.harness.judge import first_wrong
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("call", "line", "return")
+CHANGED = 1_000_000     # the numbers of a name's values that were changed in place begin here
 # How the numbers of an array are written, by the kind of its dtype: in the first type that holds them.
 STORED = {"f": ("float32", "float64"), "c": ("complex64", "complex128"), "i": ("int32", "float64"),
           "u": ("int32", "float64"), "b": ("uint8",)}
@@ -145,6 +146,8 @@ class Builder:
                       for name, number in step.names]
             values += [self._value(step.call, name, number, step.call.attributes[name][number], time)
                        for name, number in step.attributes]
+            values += [self._value(step.call, name, CHANGED + number, step.call.in_place[name][number], time)
+                       for name, number in step.changes]
             if step.kind == "return":
                 values += self._unnamed_results(step.call, time)
             self.trace.steps.append((self.call_index[id(step.call)], KINDS.index(step.kind), step.line, values))
@@ -202,7 +205,7 @@ class Builder:
 
     def _unnamed_results(self, call, time):
         """The Values of what a call returned and no name in it stands for."""
-        named = {id(local.source): local for assignments in call.locals.values() for local in assignments}
+        named = {id(local.source): local for name in call.locals for local in call.versions(name)}
         values = []
         for number, local in enumerate(call.returned):
             if id(local.source) in named:
@@ -221,17 +224,22 @@ class Builder:
         return self.array_index[key]
 
     def _link_gradients(self, call):
-        """Link d_x in a backward call with x in the forward call that it reverses: the last d_x with the first x."""
+        """Link d_x in a backward call with x in the forward call that it reverses: the last d_x with the first x; if it
+        is given d_x, the first d_x with the last x.
+        """
         forward = self.reversed_calls.get(id(call))
         if forward is None:
             return
-        for d_name, gradients in call.locals.items():
+        for d_name in call.locals:
+            gradients = call.versions(d_name)
             name, _, share = d_name.removeprefix("d_").partition("_from_")
-            assignments = forward.locals.get(name, []) if d_name.startswith("d_") else []
-            for number in range(len(gradients)) if assignments else ():
-                mirrored = max(len(gradients) - 1 - number, 0)
-                its = self.value_index[id(forward), name, min(mirrored, len(assignments) - 1)]
-                mine = self.value_index[id(call), d_name, number]
+            assignments = forward.versions(name) if d_name.startswith("d_") else []
+            for number, gradient in enumerate(gradients) if assignments else ():
+                mirrored = len(gradients) - 1 - number
+                if d_name in call.arguments:    # the gradient of what the forward call has made of x in the end
+                    mirrored = max(len(assignments) - 1 - number, 0)
+                its = self.index_of_local[id(assignments[min(mirrored, len(assignments) - 1)])]
+                mine = self.index_of_local[id(gradient)]
                 self.trace.values[mine].of = its
                 if not share:
                     self.trace.values[its].gradient = mine

@@ -68,7 +68,7 @@ EXERCISES = [
         shapes={"d_y": "(..., D)", "centered": "(..., D)", "std": "(..., 1)", "x_hat": "(..., D)", "gamma": "(D,)",
                 "d_x": "(..., D)", "d_gamma": "(D,)", "d_beta": "(D,)"},
         hints=(
-            "x reaches y on three ways: as itself, through the mean, and through the variance. Which names are read "
+            "x reaches y in three ways: as itself, through the mean, and through the variance. Which names are read "
             "by two lines? The gradient of such a name is complete only when the parts of both lines are there.",
             "From the last line to the first: y = scaled + beta and scaled = x_hat * gamma: d_beta and d_gamma, sums "
             "over rows; d_x_hat. x_hat = centered / std: a part of d_centered, and d_std, a sum over features. std = "

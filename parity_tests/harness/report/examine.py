@@ -9,7 +9,8 @@ import numpy as np
 from parity_tests.harness import against, oracles
 from parity_tests.harness.judge import LARGEST_FLOAT32_BOUND, LAYER_BOUND, first_wrong
 from parity_tests.harness.recorder import Key
-from parity_tests.harness.report.places import file_of, source_of, where_it_was_raised, without_folders
+from parity_tests.harness.report.places import (
+    constructor_of, file_of, source_of, where_it_was_raised, without_folders)
 from parity_tests.harness.runs import NUMPY, function_forms, is_module
 
 FORMS = ("plain", "lean", "plain float32", "lean float32")
@@ -57,8 +58,17 @@ class _Examination:
             message = without_folders(str(error))
             problem = message if isinstance(error, AssertionError) else f"{type(error).__name__}: {message}"
             self.verdicts.append({**_verdict(oracle, form, what), "status": "failed", "problem": problem})
+            row = self.wrong_before(error, form) if oracle == "autograd" else None
             place = where_it_was_raised(error) or self.fallback("backward")
-            self.wrong.append(_wrong(self.case, oracle, form, problem=problem, **place))
+            self.wrong.append(self.place(oracle, form, row) if row
+                              else _wrong(self.case, oracle, form, problem=problem, **place))
+
+    def wrong_before(self, error, form):
+        """What was wrong before the run ended with an exception, if anything was."""
+        try:
+            return self.case.first_wrong_before(error, form)
+        except Exception:    # torch's twin may be broken too
+            return None
 
     def twins(self, form):
         """The twins against each other: every local, every gradient, every result."""
@@ -114,7 +124,7 @@ class _Examination:
         self.verdicts.append({
             **_verdict(oracle, form, what), "status": status, "compared": len(rows), "failing": len(failing),
             "error": number(worst.error) if worst else None, "bound": number(worst.bound, 4) if worst else None,
-            "used": number(used(worst)) if worst else None, "tensor": str(worst.key) if worst else None,
+            "used": number(used(worst)) if worst else None, "tensor": _in_words(worst) if worst else None,
             "problem": (worst.problem or "") if worst else "nothing was compared"})
         if status == "failed":
             self.wrong.append(self.place(oracle, form, first_wrong(rows)))
@@ -125,11 +135,17 @@ class _Examination:
             return _wrong(self.case, oracle, form, problem="nothing was compared", **self.fallback("forward"))
         path, _, call, tensor, _ = name_of(row)
         passes = "backward" if "gradient" in row.kind or oracle in ("derivative", "adjoint") else "forward"
-        passes = "__init__" if row.kind == "initial value" else passes
-        place = source_of(row.where, row.line) if row.where else self.fallback(passes, path, form)
+        place = (source_of(row.where, row.line) if row.where
+                 else self.constructor(path, tensor) if row.kind == "initial value"
+                 else self.fallback(passes, path, form))
         return _wrong(self.case, oracle, form, path=path, call=call, tensor=tensor, kind=row.kind,
                       shape=list(row.shape), error=number(row.error), bound=number(row.bound, 4), problem=row.problem,
                       **place)
+
+    def constructor(self, path, name):
+        """The statement that made what has a wrong initial value."""
+        return constructor_of(self.case.build(NUMPY, "float64", np.random.default_rng(0)), path, name,
+                              file_of(self.case))
 
     def fallback(self, passes, path="", form=""):
         """The function that must be at fault where no local tells: the module's at this path, or the primitive."""
@@ -190,6 +206,13 @@ def number(value, digits=3):
     if value is None:
         return None
     return float(f"{value:.{digits}g}") if np.isfinite(value) else str(float(value))
+
+
+def _in_words(row):
+    """What was compared: a local by its place, a result by what it is."""
+    if isinstance(row.key, Key) or not (row.kind.endswith("gradient") or row.kind == "output"):
+        return str(row.key)
+    return f"output {row.key}" if row.kind == "output" else f"gradient of {row.key}"
 
 
 def _verdict(oracle, form, what=""):

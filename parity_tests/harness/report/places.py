@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 import numpy_impl
-from parity_tests.harness.recorder import FOLDERS, TWINS
+from parity_tests.harness.recorder import FOLDERS, TWINS, WATCHED
 from parity_tests.harness.statements import statements_of
 
 ROOT = Path(numpy_impl.__file__).parents[1]
@@ -73,6 +73,22 @@ def source_of(function, line=None):
     return {**place, "source": textwrap.dedent("".join(lines)).rstrip()}
 
 
+def constructor_of(root, path, name, file):
+    """As `source_of`, of the statement that gave the module at `path` in `root` its attribute `name`.
+
+    file: that of the case. A class of another file has cases of its own, which come before: if those agree, it is what
+    is built of it that is wrong, and so the innermost module on the way to `path` whose class stands in this file.
+    """
+    parts, modules = [*path.split("."), name] if path else [name], dict(root.named_modules())
+    ways = [(modules.get(".".join(parts[:depth])), parts[depth]) for depth in reversed(range(len(parts)))]
+    ways = [way for way in ways if way[0] is not None] or [(root, name)]
+    module, attribute = next((way for way in ways if type(way[0]).__module__.rpartition(".")[2] == file), ways[0])
+    function = next(vars(base)["__init__"] for base in type(module).__mro__ if "__init__" in vars(base))
+    statements = (statements_of(function.__code__) or {}).values()
+    lines = [statement.lines.start for statement in statements if f"self.{attribute}" in statement.attributes]
+    return source_of(function.__qualname__, lines[0] if lines else None)
+
+
 def _find(qualified_name):
     """The name of the module that defines a function, and its code; (None, None) if none does."""
     for name in sorted(sys.modules):
@@ -88,7 +104,10 @@ def _find(qualified_name):
 
 
 def where_it_was_raised(error):
-    """As `source_of`, of the innermost frame of a traceback that is in one of the twins; None if there is none."""
+    """As `source_of`, of the statement in one of the twins that an exception came out of; None if there is none.
+
+    That is the innermost, but a check of an argument tells of whoever passed the argument on.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return {"function": "", "file": without_folders(error.filename), "line": error.lineno,
                 "source": (error.text or "").strip()}
@@ -97,7 +116,9 @@ def where_it_was_raised(error):
               if frame.f_code.co_filename.startswith(folders)]
     if not frames:
         return None
-    code, line = frames[-1]
+    layers = [(code, line) for code, line in frames if code.co_filename.startswith(WATCHED)]
+    is_check = layers and frames[-1] != layers[-1]
+    code, line = layers[-2 if is_check and len(layers) > 1 else -1] if layers else frames[-1]
     return {"function": code.co_qualname, "file": without_folders(code.co_filename.partition(" (planted ")[0]),
             "line": line, "source": linecache.getline(code.co_filename, line).strip()}
 

@@ -4,6 +4,7 @@ A step is named by its time, 0 to last. Each way takes a time and returns anothe
 go to, it returns None. The page's script has the same ways.
 """
 
+from parity_tests.harness.stepper.statement_lines import last_lines, statement_at
 from parity_tests.harness.trace import KINDS
 
 CALL = KINDS.index("call")
@@ -21,6 +22,7 @@ class Navigation:
         self.values_of = {}     # {call: its values in the order of assignment}
         for call, _, _, values in trace.steps:
             self.values_of.setdefault(call, []).extend(values)
+        self.last_lines = {}    # {function: what `last_lines` returns}
         # The first step of the backward pass, or None.
         self.turn = self._first(-1, 1, lambda step: trace.calls[self.call_at(step)].reverses is not None)
 
@@ -83,6 +85,13 @@ class Navigation:
         """The line of the step."""
         return self.trace.steps[time][2]
 
+    def lines_at(self, time):
+        """The range of lines that the statement of the step takes."""
+        function = self.trace.calls[self.call_at(time)].function
+        if function not in self.last_lines:
+            self.last_lines[function] = last_lines(self.trace.functions[function])
+        return statement_at(self.last_lines[function], self.line_at(time))
+
     def assigned(self, time):
         """The indices of the values that the step assigned."""
         return self.trace.steps[time][3]
@@ -112,8 +121,9 @@ class Navigation:
         return {name: texts[-1] for name, texts in known.items() if texts}
 
     def label_at(self, time):
-        """The label of the equation that the line computes, or None."""
-        return self.function_of(self.call_at(time)).labels.get(self.line_at(time))
+        """The label of the equation that the statement computes, or None."""
+        labels = self.function_of(self.call_at(time)).labels
+        return next((labels[line] for line in self.lines_at(time) if line in labels), None)
 
     def is_wrong(self, value):
         """True if the array of this index differs from what it must be."""

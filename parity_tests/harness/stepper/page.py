@@ -9,10 +9,13 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from parity_tests.harness.errors import UserError
 from parity_tests.harness.pages import page as pages
+from parity_tests.harness.stepper.statement_lines import last_lines
 
 MATHML = "http://www.w3.org/1998/Math/MathML"
 OVERLINE = "\u2015"    # what latex2mathml puts over an \overline{...}
+MOST_BYTES = 2_000_000
 FOLDER = Path(__file__).parent
 STYLES = ("stepper.css",)
 # In this order: each uses only what stands before it.
@@ -31,16 +34,23 @@ def page(trace):
 
 
 def write_page(trace, path):
-    """Write the page to a file, whole or not at all."""
-    pages.write(path, page(trace))
+    """Write the page to a file, whole or not at all. UserError if it would be too large to answer at once."""
+    text = page(trace)
+    size = len(text.encode("utf-8"))
+    if size > MOST_BYTES:
+        raise UserError(f"--output: the page would have {size / 1e6:.1f} MB, must have at most {MOST_BYTES / 1e6:g}: "
+                        "make the inputs smaller, a few rows show as much; or leave out -o")
+    pages.write(path, text)
 
 
 def data_of(trace):
-    """What the page's scripts get: the trace as JSON, source as HTML, equations as MathML, and which calls go backward.
+    """What the page's scripts get: the trace as JSON, source as HTML, the last line of each statement that takes
+    several, equations as MathML, and which calls go backward.
     """
     data = trace.as_json()
-    for function in data["functions"]:
+    for function, known in zip(data["functions"], trace.functions):
         function["source"] = highlighted(function["source"])
+        function["last_lines"] = last_lines(known)
     return {**data, "equations": {label: mathml(latex) for label, latex in data["equations"].items()},
             "backward": backward_calls(trace)}
 

@@ -31,15 +31,15 @@ class Look:
 
 
 def source(navigation, time, look):
-    """The source of the function that is running: the current line whole, the others cut where the panel ends."""
-    function, current = navigation.function_of(navigation.call_at(time)), navigation.line_at(time)
+    """The source of the function that is running: the current statement whole, the others cut where the panel ends."""
+    function, current = navigation.function_of(navigation.call_at(time)), navigation.lines_at(time)
     lines = textwrap.dedent("\n".join(function.source)).split("\n")
-    row = current - function.first_line
-    lines[row] = re.sub(r" {3,}#", "  #", lines[row])    # it is shown whole, and shall take as few lines as it can
+    for row in (line - function.first_line for line in current):
+        lines[row] = re.sub(r" {3,}#", "  #", lines[row])    # it is shown whole, and shall take as few lines as it can
     coloured = Syntax("", "python", theme="ansi_dark" if look.is_dark else "ansi_light").highlight("\n".join(lines))
     texts = []
     for number, line in enumerate(coloured.split("\n"), function.first_line):
-        is_current = number == current
+        is_current = number in current
         text = Text.assemble((f"{MARK if is_current else ' '}{number:>{GUTTER - 2}} ", "dim"), line)
         text.no_wrap, text.overflow = not is_current, "fold" if is_current else "ellipsis"
         if is_current:

@@ -15,6 +15,7 @@ class Run {
     this.arrays = data.arrays.map((packed) => new Numbers(packed));
     this.equations = data.equations;
     this.stopped = data.stopped;
+    this.remark = data.remark;
     this.backward = data.backward;
     this.last = this.steps.length - 1;
     this.compared = this.values.filter((value) => value.error !== null || isWrong(value)).length;
@@ -96,6 +97,14 @@ class Run {
     const stack = this.stack(this.steps[step].call);
     const inner = stack[stack.indexOf(call) + 1];
     return inner === undefined ? this.steps[step].line : this.calls[inner].line;
+  }
+
+  /** [first, last] of the lines that the statement takes which `lineAt` is in. */
+  statementAt(call, step) {
+    const line = this.lineAt(call, step);
+    const holding = Object.entries(this.functionOf(call).last_lines)
+      .map(([first, last]) => [Number(first), last]).filter(([first, last]) => first <= line && line <= last);
+    return holding.pop() ?? [line, line];
   }
 
   /** Going from a step in a direction (1 or -1): the nearest step that fits, or null. */

@@ -51,7 +51,7 @@ class Source {
     this.twin.hidden = twin === null;
     if (twin === null) return;
     const {first, last} = this.run.calls[twin];
-    this.twin.replaceChildren(reverses === null ? "is reversed by " : "reverses ",
+    this.twin.replaceChildren(reverses === null ? "· reversed by " : "· reverses ",
       make("button", {class: "link", onclick: () => this.onStep(first)},
         make("code", {}, this.run.nameOf(twin)), `, steps ${first} to ${last}`));
   }
@@ -69,16 +69,21 @@ class Source {
       });
       this.code.replaceChildren(make("ol", {class: "code"}, ...this.lines));
       this.code.setAttribute("aria-label", `Source of ${this.run.nameOf(call)}`);
-      this.marked = null;
+      this.marked = [];
     }
-    const line = this.lines[this.run.lineAt(call, step) - code.first_line];
-    if (this.marked) {
-      this.marked.removeAttribute("aria-current");
-      this.marked.classList.remove("inside");
+    const [first, last] = this.run.statementAt(call, step);
+    const lines = this.lines.slice(first - code.first_line, last - code.first_line + 1);
+    const [line] = lines;
+    for (const marked of this.marked) {
+      marked.removeAttribute("aria-current");
+      marked.classList.remove("current", "inside");
     }
     line.setAttribute("aria-current", "step");
-    line.classList.toggle("inside", call !== this.run.steps[step].call);
-    this.marked = line;
+    for (const marked of lines) {
+      marked.classList.add("current");
+      marked.classList.toggle("inside", call !== this.run.steps[step].call);
+    }
+    this.marked = lines;
     this._scrollTo(line);
   }
 
@@ -91,7 +96,8 @@ class Source {
 
   _showEquation(call, step) {
     const {labels} = this.run.functionOf(call);
-    const label = labels[this.run.lineAt(call, step)];
+    const [first, last] = this.run.statementAt(call, step);
+    const label = Object.entries(labels).find(([line]) => first <= line && line <= last)?.[1];
     const latex = label && this.run.equations[label];
     this.equation.hidden = !Object.keys(labels).length;
     this.equation.classList.toggle("none", !latex);
@@ -105,11 +111,14 @@ class Source {
       ": a bar stands for a gradient, as d_ does in the code"));
   }
 
-  /** The text of the line that has run. */
+  /** The text of the statement that has run. */
   textOf(call, step) {
     const code = this.run.functionOf(call);
-    const text = make("span");
-    text.innerHTML = code.source[this.run.lineAt(call, step) - code.first_line];
-    return text.textContent.replace(/\s+#.*$/, "").trim();
+    const [first, last] = this.run.statementAt(call, step);
+    return code.source.slice(first - code.first_line, last - code.first_line + 1).map((html) => {
+      const text = make("span");
+      text.innerHTML = html;
+      return text.textContent.replace(/\s+#.*$/, "").trim();
+    }).join(" ");
   }
 }

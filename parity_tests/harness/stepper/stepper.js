@@ -175,10 +175,20 @@ class Stepper {
     } else {
       summary.append(`${counts}, not compared with anything.`);
     }
+    if (run.remark !== null) {
+      const remark = document.getElementById("remark");
+      remark.hidden = false;
+      remark.textContent = sentence(run.remark);
+    }
     if (run.stopped !== null) {
       document.getElementById("stopped").append(make("b", {class: "bad"}, "✗ The run ends here: "), run.stopped);
     }
   }
+}
+
+/** With a capital letter and a full stop. */
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 }
 
 /** The step in the address (#s=12), or null. */

@@ -1,5 +1,7 @@
 """A run as lines of text, a block for each step: to be read from top to bottom, piped and searched."""
 
+import textwrap
+
 import numpy as np
 
 from parity_tests.harness.stepper.navigation import Navigation
@@ -25,7 +27,9 @@ def block(navigation, time):
     verb = f"  {KINDS[kind]}" if KINDS[kind] != "line" else ""
     yield f"step {time}  {function.file}:{line}  {function.name}{f'  {path}' if path else ''}{verb}"
     if kind != KINDS.index("return"):
-        yield f"    {function.source[line - function.first_line].strip()}"
+        lines = navigation.lines_at(time)
+        source = function.source[lines.start - function.first_line:lines.stop - function.first_line]
+        yield from textwrap.indent(textwrap.dedent("\n".join(source)), "    ").split("\n")
     label = navigation.label_at(time)
     if label in trace.equations:
         yield f"    eq {label}: {' '.join(trace.equations[label].split())}"
@@ -81,7 +85,9 @@ def summary(trace):
     if not compared:
         return f"nothing was compared: {trace.remark}" if trace.remark else "nothing was compared"
     found = f"{len(compared)} of {len(trace.values)} arrays were compared with {trace.reference}: "
+    remark = f"; {trace.remark}" if trace.remark else ""
     if not wrong:
-        return found + "all within their bounds"
+        return f"{found}all within their bounds{remark}"
     first = min(wrong, key=lambda value: value.time)
-    return found + f"{len(wrong)} are wrong, the first of them {first.name} at step {first.time}"
+    are = "is wrong: " if len(wrong) == 1 else "are wrong, the first of them "
+    return f"{found}{len(wrong)} {are}{first.name} at step {first.time}{remark}"

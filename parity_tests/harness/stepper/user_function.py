@@ -3,12 +3,12 @@
 import copy
 import difflib
 import inspect
-import zipfile
 
 import numpy as np
 
 from parity_tests.harness.doctor.loading import load_file, own_functions
 from parity_tests.harness.errors import UserError
+from parity_tests.harness.inputs import read_inputs
 from parity_tests.harness.stepper.derivatives import judge_gradients
 from parity_tests.harness.trace_function import described, trace_function
 
@@ -49,6 +49,8 @@ def trace(function, inputs, backward, source):
     if not found.steps:
         raise UserError(f"nothing was recorded of {function.__name__}: it must be a plain function, no lambda and no "
                         "generator, with a source that can be read; and no debugger may be at work")
+    if inspect.ismethod(function):
+        found.title = f"{type(function.__self__).__name__}.{function.__name__}"
     if backward and not found.stopped:
         judge_gradients(found, function, backward, inputs)
     return found
@@ -123,17 +125,6 @@ def listed(module):
 
 
 # Its inputs
-
-
-def read_inputs(path):
-    """{argument: value} of an .npz file; what has no axes is a constant."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] if file[name].ndim else file[name].item() for name in file.files}
-    except FileNotFoundError as error:
-        raise UserError(f"--inputs: there is no file {path}") from error
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"--inputs: {path} must be an .npz file of numbers, as numpy.savez writes") from error
 
 
 def example_inputs(names, function, place):

@@ -107,6 +107,8 @@ def test_weights_are_kept_where_asked_for(twin, as_input, rng):
     kept = np.array(attention.kept_weights.tolist())
     np.testing.assert_array_equal(kept, np.array(weights.tolist()))
     np.testing.assert_allclose(kept.sum(axis=-1), 1, rtol=1e-14)
+    attention(2 * x, x, x)
+    assert not np.allclose(attention.kept_weights.tolist(), kept)    # those of the last pass
 
 
 # Masks

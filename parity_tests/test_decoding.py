@@ -13,6 +13,7 @@ from numpy_impl.inference.hypotheses import length_penalty
 from numpy_impl.inference.translation import translate
 from numpy_impl.models.config import TransformerConfig
 from numpy_impl.module import no_grad
+from numpy_impl.text.batches import pad
 from numpy_impl.text.tasks import make_task
 from parity_tests.harness.runs import NUMPY, TORCH
 
@@ -280,6 +281,12 @@ def test_translate(twin):
     assert [len(row) for row in greedy_rows] == [1, 1] and greedy_rows[0][0][1] is None
     beams = translate(twin_interface, model, task, texts, beam_size=3, n_best=2)
     assert [len(row) for row in beams] == [2, 2] and beams[0][0][1] >= beams[0][1][1]
+    unpenalized = translate(twin_interface, model, task, texts, beam_size=3, alpha=0.0)
+    found = twin_interface.beam_search(
+        model, twin_interface.from_numpy(pad([task.encode_source(text) for text in texts])), begin=task.vocabulary.BOS,
+        end=task.vocabulary.EOS, max_length=task.max_target_length, beam_size=3, alpha=0.0)
+    assert [row[0][1] for row in unpenalized] == [best[0].score for best in found]
+    assert unpenalized[0][0][1] != beams[0][0][1]
     with pytest.raises(ValueError, match="n_best is 2, must be at most beam_size, 1"):
         translate(twin_interface, model, task, texts, n_best=2)
 

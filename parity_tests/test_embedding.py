@@ -85,6 +85,14 @@ def test_initial_values(padding_idx, twin, as_input):
 
 
 @TWINS
+def test_float32_starts_at_the_rounded_float64(twin, as_input):
+    exact, rounded = (twin.layers.embedding.Embedding(40, 8, rng=0, dtype=dtype).weight.tolist() if twin is TORCH else
+                      twin.layers.embedding.Embedding(40, 8, rng=0, dtype=dtype).weight.data.tolist()
+                      for dtype in ("float64", "float32"))
+    assert np.array_equal(np.float32(exact), rounded)
+
+
+@TWINS
 def test_scaled_rows_have_variance_1(twin, as_input):
     layer = twin.layers.embedding.Embedding(400, 64, scale=True, rng=np.random.default_rng(0))
     y = layer(as_input(np.arange(400)))

@@ -1,9 +1,12 @@
 """`grade`: what it accepts, what it says about code that does not run, and how the verdict looks."""
 
+import contextlib
 import linecache
 import os
+import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +234,70 @@ def test_the_trouble_is_told(source, texts):
         assert part in text
 
 
+@pytest.mark.parametrize("source, texts", [
+    ("def backward(d_y, cache):\n    yield d_y", ["a function with `yield`", "<generator object backward>"]),
+    ("def backward(d_y, cache):\n    return d_y.astype(object)", ["array of dtype object, must be an array of"]),
+    ("def backward(d_y, cache):\n    return 3.0", ["float 3.0", "made one number of it"]),
+    ("class Odd(Exception):\n    def __str__(self):\n        return 3\n"
+     "def backward(d_y, cache):\n    raise Odd()", ["Odd: its __str__ fails too", "line 5"]),
+])
+def test_strange_results_are_told(source, texts):
+    text = told(source)
+    for part in texts:
+        assert part in text
+
+
+@pytest.mark.parametrize("filling", ["np.add.at(d_weight, ids, d_y)", "d_weight[ids] += d_y"])
+def test_a_local_that_is_filled_later_is_not_suspected(filling):
+    verdict = grade("embedding", backward=defined(f"""
+        def backward(d_y, cache):
+            ids, shape, padding, scale = cache
+            d_weight = np.zeros(shape, d_y.dtype)
+            {filling}
+            return d_weight
+        """, "backward"))
+    assert not verdict.first_wrong.problem.startswith("is all zero")
+    assert "np.zeros" not in verdict.first_wrong.source
+
+
+def test_a_step_towards_a_right_result_is_not_suspected(write):
+    """`y` without the bias is not our y, but what is returned is."""
+    verdict = grade("Linear", write("""
+        import numpy as np
+
+        class Linear:
+            def __init__(self, d_in, d_out, bias=True):
+                self.weight, self.bias = np.zeros((d_out, d_in)), np.zeros(d_out) if bias else None
+
+            def forward(self, x):
+                self.x = x
+                y = x @ self.weight.T
+                return y if self.bias is None else y + self.bias
+
+            def backward(self, d_y):
+                rows = d_y.reshape(-1, d_y.shape[-1])
+                self.d_weight, self.d_bias = 2 * rows.T @ self.x.reshape(len(rows), -1), rows.sum(0)
+                return d_y @ self.weight
+        """))
+    assert verdict.first_wrong.name == "d_weight"
+
+
+def test_a_wrong_output_comes_before_a_nan_in_one_case():
+    verdict = grade("softmax", forward=defined("""
+        def forward(x, axis=-1):
+            with np.errstate(all="ignore"):
+                e = np.exp(x - x.max())
+            with np.errstate(all="ignore"):
+                y = e / e.sum(0, keepdims=True)
+            return y, (y, axis)
+        """, "forward"), backward=defined("""
+        def backward(d_y, cache):
+            y, axis = cache
+            return y * (d_y - (d_y * y).sum(axis, keepdims=True))
+        """, "backward"))
+    assert "the axis in" in str(verdict.diagnosis[0])
+
+
 @needs_fork
 def test_an_endless_loop_is_ended_and_its_line_told():
     begun = time.monotonic()
@@ -273,7 +340,7 @@ def test_a_flood_of_output_is_shortened():
 @pytest.mark.parametrize("source, texts", [
     ("def softmax_backward(d_y, cache)\n    return 1", ["not valid Python", "line 1"]),
     ("import no_such_library", ["No module named 'no_such_library'", "line 1"]),
-    ("x = 1", ["there is no function softmax_backward(d_y, cache); the file has none"]),
+    ("x = 1", ["There is no function softmax_backward(d_y, cache); the file has none"]),
     ("import ctypes\ndef softmax_backward(d_y, cache):\n    ctypes.string_at(0)", ["killed by SIG", "line 3"]),
 ])
 def test_trouble_with_a_file_is_told(write, source, texts):
@@ -393,3 +460,29 @@ def test_everything_with_a_backward_pass_can_be_graded():
     names = all_subjects()
     assert {"layer_norm", "scaled_dot_product_attention", "embedding", "LayerNorm", "Transformer"} <= names.keys()
     assert not [name for name in names if name.endswith(("_lean", "_backward"))]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux shows other processes' environment")
+def test_what_it_started_in_a_session_of_its_own_is_killed_too(write, tmp_path):
+    path = write(f"""
+        import subprocess, sys
+        code = "import time; time.sleep(60)    # {tmp_path}"
+        def softmax_backward(d_y, cache):
+            subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+            return d_y
+        """)
+    assert not grade("softmax", path).passed
+    ends = time.monotonic() + 10    # what has been killed may take a moment to be gone
+    while alive(str(tmp_path)) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert alive(str(tmp_path)) == []
+
+
+def alive(text):
+    """The processes whose command line holds this text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):    # it has ended in the meantime
+            if text.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found

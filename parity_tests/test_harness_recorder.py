@@ -295,7 +295,8 @@ def test_numbers_and_shapes_are_kept_as_text():
     with record() as recording:
         f(np.zeros((2, 3)), 0.5)
     assert recording.calls[0].others == {
-        "scale": [(0, "0.5"), (3, "1.0")], "name": [(0, "None")], "shape": [(1, "(2, 3)")]}
+        "scale": [(0, "0.5"), (3, "1.0")], "name": [(0, "None")], "shape": [(1, "(2, 3)")],
+        "returned": [(5, "(2, 3)")]}
 
 
 def test_what_is_assigned_below_self_is_recorded_apart():

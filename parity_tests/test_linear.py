@@ -64,6 +64,15 @@ def test_initial_values(twin, array):
     assert not bias.any()
 
 
+def test_a_bias_of_zero_is_a_bias(rng):
+    """As at the start of training."""
+    linear = NUMPY.layers.linear.Linear(5, 7, dtype="float64")
+    d_y = rng.standard_normal((3, 7))
+    linear(rng.standard_normal((3, 5)))
+    linear.backward(d_y)
+    assert np.array_equal(linear.bias.grad, d_y.sum(axis=0))
+
+
 @TWINS
 def test_errors_name_the_argument(twin, array):
     linear = twin.layers.linear.Linear(5, 7, dtype="float64")

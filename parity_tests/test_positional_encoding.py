@@ -36,7 +36,7 @@ def test_empty_batch(case):
         case.empty("x").check(form)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if oracles.has_gradient(case)], ids=str)
 def test_oracles(case):
     oracles.check(case)
 

@@ -10,7 +10,9 @@ import re
 import numpy as np
 import pytest
 
-from numpy_impl.layers import activations, attention, feed_forward, linear, losses, normalization
+from numpy_impl.layers import activations, attention, feed_forward, linear, losses, normalization, softmax
+from numpy_impl.models import encoder
+from numpy_impl.training import gradients
 from parity_tests.harness import against
 from parity_tests.harness.against import attention as against_attention
 from parity_tests.harness.catalog import all_cases
@@ -153,6 +155,16 @@ def test_a_bug_that_no_local_shows_is_named_by_its_method():
     # something else in the cache than its name says
     (activations.gelu_erf, "scaled, probability)", "scaled, error)", "activations: gelu_erf"),
     (attention.repeat_heads, "return repeated, group_size", "return repeated, 2", "attention: repeat_heads"),
+    # the wrong order
+    (normalization.batch_norm_training, "return y, mean, variance,", "return y, variance, mean,",
+     "normalization: batch_norm_training"),
+    (attention.MultiHeadAttention.backward, "return d_query, d_key, d_value", "return d_query, d_value, d_key",
+     "attention: MultiHeadAttention, causal"),
+    # an argument that passes through another's *context, and a cache of another call
+    (encoder.EncoderLayer.forward, "self.self_attention(x, mask)", "self.self_attention(x)",
+     "encoder: EncoderLayer, post-norm"),
+    (attention.MultiHeadAttention.backward, "(d_key_heads, key_cache)", "(d_key_heads, query_cache)",
+     "attention: MultiHeadAttention, causal"),
     # what raises is a later statement, which cannot take what came out of this one
     (linear.linear, "x.reshape(-1, x.shape[-1]) ", "x.swapaxes(0, 2).reshape(-1, 3) ", "linear: linear"),
     # a number that is no argument
@@ -170,8 +182,9 @@ def test_a_bug_that_no_local_shows_is_named_by_its_method():
      "feed_forward: FeedForward, ReLU"),
     (feed_forward.GatedFeedForward.__init__, "Dropout(dropout)", "Dropout(0.0)",
      "feed_forward: GatedFeedForward, dropout"),
-], ids=["an argument in place", "the cache in place", "the cache", "a number in the cache", "a later exception",
-        "a number", "a parameter's gradient", "an initial value", "another's initial value", "a parameter too many",
+], ids=["an argument in place", "the cache in place", "the cache", "a number in the cache", "values in another order",
+        "gradients in another order", "an argument lost", "another cache", "a later exception", "a number",
+        "a parameter's gradient", "an initial value", "another's initial value", "a parameter too many",
         "another module", "another option"])
 def test_the_first_wrong_statement_is_the_planted_one(function, old, new, case):
     with planted(function, old, new):
@@ -183,6 +196,43 @@ def test_a_call_that_is_missing_is_missed_in_its_caller():
     with planted(feed_forward.FeedForward.forward, "self.dropout(activated)", "activated"):
         wrong = entry_of("feed_forward: FeedForward, ReLU")["first_wrong"]
     assert (wrong["function"], wrong["problem"]) == ("FeedForward.forward", "NumPy's Dropout.forward is never called")
+    assert wrong["source"].startswith("dropped = activated")
+
+
+@pytest.mark.parametrize("function, old, new, case", [
+    (activations.GELU.forward, "elif self.plain", "elif not self.plain", 'activations: activation("gelu_tanh")'),
+    (softmax.LogSoftmax.forward, "if self.plain", "if not self.plain", "softmax: LogSoftmax"),
+], ids=["forward", "backward"])
+def test_another_form_than_asked_for_is_told_of_the_module(function, old, new, case):
+    with planted(function, old, new):
+        wrong = entry_of(case)["first_wrong"]
+    assert wrong["function"] == function.__qualname__
+    assert wrong["problem"] == "the lean form, though the plain one was asked for"
+
+
+def test_a_wrong_number_is_of_the_function_that_returned_it():
+    with planted(gradients.global_norm, "squared.sum()", "squared.mean()"):
+        wrong = entry_of("gradients: clip_gradients, norm above max_norm")["first_wrong"]
+    assert (wrong["function"], wrong["tensor"]) == ("global_norm", "returned")
+    assert wrong["source"].startswith("return math.sqrt(")
+
+
+def test_what_only_the_result_shows_is_of_the_outermost_function():
+    with planted(gradients.clip_gradients, "if scale < 1:", "if norm > 1:"):
+        wrong = entry_of("gradients: clip_gradients, norm below max_norm")["first_wrong"]
+    assert (wrong["function"], wrong["kind"]) == ("clip_gradients", "output")
+
+
+def test_a_module_of_another_class_is_of_the_function_that_made_it():
+    with planted(activations.activation, '"silu": SiLU', '"silu": Sigmoid'):
+        wrong = entry_of('activations: activation("silu")')["first_wrong"]
+    assert (wrong["function"], wrong["problem"]) == ("activation", "is a Sigmoid, torch's is a SiLU")
+
+
+def test_a_cache_that_another_saved_is_of_the_forward_that_saved_it():
+    with planted(activations.Tanh.forward, "self.save_for_backward(cache, y)", "self.save_for_backward((x,), y)"):
+        wrong = entry_of('activations: activation("tanh")')["first_wrong"]
+    assert (wrong["function"], wrong["problem"]) == ("Tanh.forward", "is not that of tanh")
 
 
 def test_a_broken_contract_is_told():

@@ -94,6 +94,12 @@ def test_rises_to_its_peak_then_falls(name, peak, warmup, more, d_model):
     assert all(type(rate) is float and rate >= 0 for rate in rates)
 
 
+@pytest.mark.parametrize("name, kind", [("cosine", CosineSchedule), ("linear", LinearSchedule)])
+def test_make_schedule_ends_with_the_run(name, kind):
+    schedule = make_schedule(name, peak=0.3, warmup=7, steps=40, d_model=512)
+    assert schedule == kind(0.3, warmup=7, total=40, final=0.0) and schedule(40) == pytest.approx(0, abs=EPS)
+
+
 def test_make_schedule_without_a_peak_is_the_papers():
     assert make_schedule("noam", peak=None, warmup=4000, steps=10, d_model=512) == NoamSchedule(512, 4000)
     with pytest.raises(ValueError, match="schedule is 'cosin', must be one of 'noam', 'cosine', 'linear'"):

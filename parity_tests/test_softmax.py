@@ -91,6 +91,14 @@ def test_nan_and_infinity_are_not_hidden(layer, bad, twin, as_input):
     assert np.isnan(y[0]).all() and np.isfinite(y[1]).all()
 
 
+@LAYERS
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_nor_does_the_plain_form_hide_them(layer, bad):
+    y = getattr(NUMPY.layers.softmax, layer)().use_plain()(np.array([[1.0, bad, 2.0], [1.0, 2.0, 3.0]]))
+    assert np.isnan(y[0]).all() and np.isfinite(y[1]).all()
+
+
 @TWINS
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_log_softmax_of_a_fully_masked_row_is_nan(twin, as_input):

@@ -210,6 +210,13 @@ def test_evaluation_judges_every_example():
         trainer.evaluate("test", 0)
 
 
+def test_evaluation_in_batches_is_evaluation_at_once():
+    trainer = small_trainer("numpy")
+    whole, parts = (trainer.evaluate("test", 7, batch_size=size) for size in (7, 2))
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-12)
+    assert (parts.examples, parts.exact_match, parts.wrong) == (whole.examples, whole.exact_match, whole.wrong)
+
+
 # Going on where a run stopped
 
 

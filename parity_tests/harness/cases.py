@@ -117,11 +117,9 @@ class Case:
         theirs = run_torch(self, self.torch_twin(state, dtype), inputs, self.upstream)
         reference = self.run_float64_reference(state, inputs) if dtype == "float32" else None
         bound = self._float32_bounds(theirs, reference) if reference else self.bound
-        rows = compare(error.recording, theirs.recording, bound=bound, reference=reference and reference.recording)
-        # What is missing may have been yet to come, except from a forward pass that has ended.
-        has_gone_back = any(twin_of(call.function)[1] for call in error.recording.calls)
-        return first_wrong([row for row in rows if row.actual is not None or
-                            row.kind == "call" and has_gone_back and not twin_of(row.key.function)[1]])
+        return first_wrong(compare(error.recording, theirs.recording, bound=bound, zero_gradients=self.zero_gradients,
+                                   reference=reference and reference.recording,
+                                   omitted=self.omitted if form.startswith("lean") else {}))
 
     # What the runs are fed with
 
@@ -254,17 +252,27 @@ def compare_results(ours, theirs, bound, reference=None, zero_gradients=()):
 
 
 def _written(recording, name, kind):
-    """The method that writes a parameter's gradient or a buffer, and the line; for anything else, {}.
+    """"where" and "line" of what writes a parameter's gradient or a buffer; of another result, the outermost call.
 
     Not when: the gradient of a shared parameter is complete only at the end.
     """
     method = {"parameter gradient": ".backward", "buffer": ".forward"}.get(kind)
+    if method is None:
+        return {"where": _outermost(recording, "gradient" in kind)}
     path, _, attribute = str(name).rpartition(".")
-    calls = [call for call in recording.calls if method and call.path == path and call.function.endswith(method)]
+    calls = [call for call in recording.calls if call.path == path and call.function.endswith(method)]
     if not calls:
         return {}
     written = calls[-1].attributes.get(f"self.{attribute}" + (".grad" if method == ".backward" else ""))
     return {"where": calls[-1].function, "line": written[-1].line if written else None}
+
+
+def _outermost(recording, is_backward):
+    """The last function that was called from outside and did something; "" if there is none."""
+    busy = {id(call.parent) for call in recording.calls} | {id(call) for call in recording.calls if call.locals}
+    functions = [call.function for call in recording.calls
+                 if call.parent is None and id(call) in busy and twin_of(call.function)[1] == is_backward]
+    return functions[-1] if functions else ""
 
 
 def _compare_initial(ours, theirs):
@@ -280,13 +288,13 @@ def _compare_initial(ours, theirs):
         twin = twins.get(path)
         if twin is None:
             continue
-        if path and type(module).__name__ != type(twin).__name__:
-            rows.append(Row(path, "initial value",
+        if type(module).__name__ != type(twin).__name__:
+            rows.append(Row(path or "the module", "initial value",
                             problem=f"is a {type(module).__name__}, torch's is a {type(twin).__name__}"))
         rows += [Row(f"{path}.{name}".lstrip("."), "initial value",
                      problem=f"is {value!r}, torch's is {vars(twin)[name]!r}")
                  for name, value in vars(module).items() if name in vars(twin) and not name.startswith("_")
-                 and isinstance(value, (bool, int, float, str)) and value != vars(twin)[name]]
+                 and isinstance(value, (bool, int, float, str)) and repr(value) != repr(vars(twin)[name])]
     return [dataclasses.replace(row, time=-1) for row in rows]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from numpy_impl.module import Parameter
 from parity_tests.harness.judge import Row, judge
+from parity_tests.harness.statements import statements_of
 
 ROUNDING = 1e-6    # relative: of a number that is computed from float32 arrays
 
@@ -20,6 +21,7 @@ def compare(ours, theirs, *, bound, reference=None, omitted=None, zero_gradients
     omitted: {function: names that this NumPy function leaves out}, ("*",) if it is never called. A name that is missing
     and not listed fails, and so does one that is listed and not missing.
     zero_gradients: "path.name" (* is a wildcard) of what has a gradient that is zero by analysis.
+    Where `ours` ends with an exception, nothing that may have been yet to come is missing.
     """
     return _Comparison(ours, theirs, bound, reference, omitted or {}, zero_gradients).rows()
 
@@ -49,6 +51,7 @@ def is_listed(path, name, patterns):
 class _Comparison:
     def __init__(self, ours, theirs, bound, reference, omitted, zero_gradients):
         self.calls, self.steps = ours.calls, ours.steps
+        self.has_ended = all(call.end for call in ours.calls)
         self.forwards = pair_calls(ours)
         self.twins = _by_place(theirs)
         self.references = _references(self.twins, reference) if reference else {}
@@ -63,13 +66,14 @@ class _Comparison:
         for call in self.calls:
             rows += [Row(call.key(name), "local", problem="the call changed this argument", time=time,
                          where=call.function, line=line) for name, (time, line) in call.changed.items()]
+            rows += self._form(call)
             function, is_backward = twin_of(call.function)
             place = call.path, function, call.number
             if place not in self.twins:
                 rows += [] if _is_private(function) else [_problem(call, "*", "torch makes no such call")]
             elif is_backward:
                 done_backward.add(place)
-                rows += self._kept(call) + self._gradients(call, self.twins[place])
+                rows += self._kept(call) + self._gradients(call, self.twins[place]) + self._order(call)
             else:
                 done_forward.add(place)
                 rows += self._values(call, self.twins[place])
@@ -80,29 +84,39 @@ class _Comparison:
                 rows += self._missing(twin, twin.function, "*")
             elif place not in done_backward and _carries_gradient(twin):
                 rows += self._missing(twin, f"{twin.function}_backward".replace("forward_backward", "backward"), "*")
-        for function, name in sorted(self.listed - self.missing):
+        for function, name in sorted(self.listed - self.missing) if self.has_ended else ():
             rows.append(Row(f"{function}: {name}", "omission", problem="listed as omitted, but not missing"))
         return rows
 
+    def _form(self, call):
+        """A lean form is called only where the module has not been told to use the plain one."""
+        if not (_is_lean(call) and call.parent and getattr(call.parent.module, "plain", False)):
+            return []
+        chooser = self.forwards.get(id(call.parent), call.parent)
+        return [Row(call.key("*"), "call", problem="the lean form, though the plain one was asked for",
+                    time=chooser.time, where=chooser.function)]
+
     def _missing(self, call, function, name):
-        """`name` is missing in the NumPy `function`: a failure, unless the case lists it."""
+        """`name` is missing in the NumPy `function`: a failure, unless the case lists it or an exception came before.
+
+        call: of NumPy's; where the whole call is missing (name "*"), of torch's.
+        """
         self.missing.add((function, name))
         if (function, name) in self.listed:
             return []
-        if name == "*":    # torch's call, whose time is that of another recording
-            key = call.key(name)._replace(function=function)
-            return [Row(key, "call", problem=f"NumPy's {function} is never called",
-                        where=self._caller(call, function))]
-        return [_problem(call, name, f"missing in NumPy's {function}")]
+        if name != "*":
+            return [_problem(call, name, f"missing in NumPy's {function}")] if call.end else []
+        caller = self._caller(call, function)
+        if not self.has_ended and not (caller and caller.end):
+            return []
+        row = Row(call.key(name)._replace(function=function), "call", problem=f"NumPy's {function} is never called")
+        return [dataclasses.replace(row, where=caller.function, line=_line_of(call, caller)) if caller else row]
 
     def _caller(self, call, function):
-        """The NumPy function that should have called this one, as torch's caller of `call` does; "" if none."""
-        parent = call.parent
-        if parent is None:
-            return ""
-        place = parent.function, twin_of(function)[1]
-        return next((ours.function for ours in self.calls if ours.path == parent.path
-                     and twin_of(ours.function) == place), "")
+        """The call of NumPy's that should have called the function, as torch's caller of `call` does; or None."""
+        parent, is_backward = call.parent, twin_of(function)[1]
+        return next((ours for ours in self.calls if parent and ours.path == parent.path
+                     and twin_of(ours.function) == (parent.function, is_backward)), None)
 
     def _values(self, call, twin):
         """Forward: the same names have the same values."""
@@ -114,7 +128,8 @@ class _Comparison:
             assignments = call.locals[name]
             numbers = _matching_numbers(call, len(assignments), len(theirs))
             if numbers is None:
-                rows.append(_problem(call, name, f"assigned {len(assignments)} times, in torch {len(theirs)} times"))
+                problem = f"assigned {len(assignments)} times, in torch {len(theirs)} times"
+                rows += [_problem(call, name, problem)] if call.end else []
                 continue
             for mine, its in numbers:
                 reference = self.references.get(id(theirs[its]))
@@ -124,7 +139,7 @@ class _Comparison:
         for name in call.locals.keys() - twin.locals.keys():
             if not _is_lean(call) and not _is_returned_by_method(call, name):
                 rows.append(_problem(call, name, "torch has no such local"))
-        return rows + self._constants(call, twin) + self._returned(call, twin)
+        return rows + self._constants(call, twin) + (self._returned(call, twin) if call.end else [])
 
     def _constants(self, call, twin):
         """What is no array, such as an axis or a count, is equal; where an argument is not, the caller is at fault."""
@@ -147,7 +162,11 @@ class _Comparison:
             return [dataclasses.replace(row, time=call.time, where=call.function)]
         rows = []
         for number, (ours, theirs) in enumerate(zip(call.returned, twin.returned)):
-            if id(ours.source) not in named:
+            if id(ours.source) in named:
+                mine, its = _names_of(ours, call), _names_of(theirs, twin)
+                if mine and its and not mine & its:
+                    rows.append(_returns(call, sorted(mine), sorted(its)))
+            else:
                 reference = self.references.get(id(theirs))
                 row = judge(call.key("returned", number), "returned", ours.value, theirs.value,
                             bound_at(call.path, self.bound), reference=reference and reference.value)
@@ -159,6 +178,12 @@ class _Comparison:
         forward = self.forwards.get(id(call))
         if forward is None:
             return []
+        if "cache" in call.code.co_varnames[:call.code.co_argcount] and not _is_same_cache(call.cache, forward.cache):
+            row = _problem(call, "cache", f"is not that of {forward.function}")
+            saver = self.forwards.get(id(call.parent))
+            if saver and call.cache is saver.cache:    # the method gives what its forward saved
+                row = dataclasses.replace(row, time=saver.end[0], where=saver.function, line=None)
+            return [row]
         rows = []
         for name in call.locals:
             if name in call.arguments or name not in forward.locals:
@@ -172,6 +197,15 @@ class _Comparison:
                 rows.append(_kept_wrong(forward, call.key(name)))
         return rows + [_kept_wrong(forward, call.key(name)) for name in call.others if name in forward.others
                        and call.others[name][0][1] != forward.others[name][-1][1]]
+
+    def _order(self, call):
+        """Backward: the gradients of the forward's arguments are returned in the order of the arguments."""
+        forward = self.forwards.get(id(call))
+        wanted = [f"d_{name}" for name in forward.arguments] if forward else []
+        names = [_names_of(local, call) & set(wanted) for local in call.returned]
+        found = [mine.pop() for mine in names if len(mine) == 1]
+        in_order = sorted(found, key=wanted.index)
+        return [_returns(call, found, in_order)] if found != in_order else []
 
     def _gradients(self, call, twin):
         """Backward: the local d_x is the gradient of the forward's local x."""
@@ -201,7 +235,8 @@ class _Comparison:
             return [] if is_share or is_parameter else [_problem(call, d_name, "the forward has nothing of this name")]
         numbers = _matching_numbers(call, len(assignments), len(theirs), backwards=True)
         if numbers is None:
-            return [_problem(call, d_name, f"assigned {len(assignments)} times, torch's {name} {len(theirs)} times")]
+            problem = f"assigned {len(assignments)} times, torch's {name} {len(theirs)} times"
+            return [_problem(call, d_name, problem)] if call.end else []
         return [_at(call, d_name, mine, self._judge_gradient(call.key(d_name, mine), assignments[mine], theirs[its],
                                                              twin, name))
                 for mine, its in numbers]
@@ -293,10 +328,34 @@ def _at(call, name, number, row):
     """The row, and where and when its array was assigned. An argument, and a call that should not be: by the caller."""
     local = call.locals[name][number] if name in call.locals else None
     time = local.time if local else call.time
-    is_passed = name == "*" or name in call.code.co_varnames[:call.code.co_argcount + call.code.co_kwonlyargcount]
+    passed = call.code.co_varnames[:call.code.co_argcount + call.code.co_kwonlyargcount]
+    is_passed = name == "*" or name in passed or name.endswith("]")    # `context[0]` of *context
     if call.parent and time == call.time and is_passed:
         return dataclasses.replace(row, time=time, where=call.parent.function, line=call.called_from)
     return dataclasses.replace(row, time=time, where=call.function, line=local and local.line)
+
+
+def _is_same_cache(ours, forwards):
+    """Is it the object that the forward returned, or an equal number or shape?"""
+    is_plain = not any(isinstance(part, np.ndarray) for part in (ours if isinstance(ours, tuple) else (ours,)))
+    return ours is forwards or is_plain and type(ours) is type(forwards) and ours == forwards
+
+
+def _line_of(call, caller):
+    """The line in NumPy's `caller` that assigns what torch's `call` gives; None where the caller is a backward."""
+    names = statements_of(call.parent.code)[call.called_from].names if not twin_of(caller.function)[1] else ()
+    return next((caller.locals[name][-1].line for name in names if name in caller.locals), None)
+
+
+def _names_of(local, call):
+    """The names of the array that `local` is, in this call."""
+    return {name for name, assignments in call.locals.items() if assignments[-1].source is local.source}
+
+
+def _returns(call, ours, theirs):
+    """A Row of arrays that are returned in another order."""
+    return Row(call.key("returned"), "returned", problem=f"returns {', '.join(ours)}, must return {', '.join(theirs)}",
+               time=call.end[0], where=call.function, line=call.end[1])
 
 
 def _is_same_constant(ours, theirs):

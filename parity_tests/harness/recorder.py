@@ -95,7 +95,8 @@ class Call:
     is assigned below `self`; and in_place for local names, where a statement has changed what an array holds. others:
     {name: [(time, text), ...]} of numbers, texts, None and shapes.
     returned: the arrays that it returned, as Locals. changed: {argument: (time, line)} of those whose bytes the call
-    has changed, with the statement that did it. end: the time and the line of its return.
+    has changed, with the statement that did it. end: the time and the line of its return; None where it raised.
+    cache: what a forward function returned last or a forward method saved, and what a backward function was given.
     """
 
     path: str
@@ -113,7 +114,8 @@ class Call:
     others: dict = dataclasses.field(default_factory=dict)
     returned: list = dataclasses.field(default_factory=list)
     changed: dict = dataclasses.field(default_factory=dict)
-    end: tuple = (None, None)
+    end: tuple | None = None
+    cache: object = None
 
     def key(self, name, number=0):
         return Key(self.path, self.function, self.number, name, number)
@@ -227,9 +229,11 @@ class _Watch:
         self.steps = recording.steps
         self.running = running
         self.statement = None
+        self.is_raising = False
         self.before = []        # (argument, array, its bytes)
         code = frame.f_code
         variables = frame.f_locals
+        call.cache = variables.get("cache")
         for name in code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]:
             value = variables[name]
             if _needs_gradient(value) and sys.modules["torch"].is_grad_enabled():
@@ -237,6 +241,10 @@ class _Watch:
             if self._record(name, value, frame.f_lineno):
                 call.arguments.append(name)
             self.before += [(name, array, array.tobytes()) for array in _arrays_in(value)]
+        if code.co_flags & inspect.CO_VARARGS:    # by names of their own; they are nothing that one steps to
+            name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+            for place, value in enumerate(variables[name]):
+                self._record(f"{name}[{place}]", value, frame.f_lineno)
         self._step("call", frame.f_lineno, [(name, 0) for name in call.arguments])
 
     @property
@@ -255,16 +263,32 @@ class _Watch:
             self._note_changes(self.line, most=None)
             values = argument if isinstance(argument, tuple) else (argument,)
             self.call.returned = [self._local(value, frame.f_lineno) for value in values if _is_array(value)]
-            self.call.end = len(self.steps), self.line
+            if argument is not None and not _is_array(argument):
+                self._record("returned", argument, self.line)
+            if not self.is_raising:
+                self.call.end = len(self.steps), self.line
+                self._keep_cache(argument)
             self._step("return", frame.f_lineno)
             self.running.pop()
-        elif event == "exception" and self.statement is not None:
-            self._step("line", self.line)    # what raises assigns nothing
-            self.statement = None
-        elif event == "line" and (self.statement is None or frame.f_lineno not in self.statement.lines):
-            self._credit(frame)
-            self.statement = self.statements.get(frame.f_lineno)
+        elif event == "exception":
+            self.is_raising = True
+            if self.statement is not None:
+                self._step("line", self.line)    # what raises assigns nothing
+                self.statement = None
+        elif event == "line":
+            self.is_raising = False
+            if self.statement is None or frame.f_lineno not in self.statement.lines:
+                self._credit(frame)
+                self.statement = self.statements.get(frame.f_lineno)
         return self.on_event
+
+    def _keep_cache(self, returned):
+        """What a forward function returns last, or a forward method saves; a backward function has its already."""
+        saved = getattr(self.call.module, "_saved", None)
+        if saved:
+            self.call.cache = saved[0]
+        elif self.call.cache is None and isinstance(returned, tuple) and returned:
+            self.call.cache = returned[-1]
 
     def _credit(self, frame):
         """Record what the statement that has just been left assigned."""

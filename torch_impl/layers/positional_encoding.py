@@ -13,10 +13,10 @@ def sinusoidal_table(length, d_model, dtype):
 
     Source: Vaswani et al. (2017), "Attention Is All You Need", section 3.5.
     """
-    position = torch.arange(length, dtype=torch.float64)[:, None]   # (T, 1)
-    column = torch.arange(d_model, dtype=torch.float64)          # (D,)
+    position = torch.arange(length)[:, None]                     # (T, 1)
+    column = torch.arange(d_model)                               # (D,)
     even = column % 2 == 0                                       # (D,)
-    exponent = (column - column % 2) / d_model                   # (D,), 2i / d_model
+    exponent = (column - column % 2).double() / d_model          # (D,), 2i / d_model
     angle = position / 10000.0**exponent                         # (T, D), in float64 whatever `dtype` is
     table = torch.where(even, torch.sin(angle), torch.cos(angle))   # (T, D)
     return table.to(getattr(torch, checks.parameter_dtype(dtype)))
@@ -94,8 +94,8 @@ def rotation_tables(length, d_head, base, dtype):
     Returns two tensors (length, d_head / 2) of `dtype`.
     Source: Su et al. (2021), "RoFormer", section 3.2.2 (the angles are those of the sinusoids).
     """
-    position = torch.arange(length, dtype=torch.float64)[:, None]   # (T, 1)
-    exponent = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head     # (Dh / 2,)
+    position = torch.arange(length)[:, None]                     # (T, 1)
+    exponent = torch.arange(0, d_head, 2).double() / d_head      # (Dh / 2,)
     angle = position / base**exponent                            # (T, Dh / 2), in float64 whatever `dtype` is
     dtype = getattr(torch, checks.parameter_dtype(dtype))
     return torch.cos(angle).to(dtype), torch.sin(angle).to(dtype)

@@ -25,7 +25,8 @@ MASKED_ROW = np.array([[[True, False, True, True], [False] * 4, [False, True, Fa
                        [[True, True, False, False], [True] * 4, [False] * 4]])[:, None]
 HEADWISE = np.random.default_rng(5).random((2, 2, 3, 4)) < 0.6
 MASKS = {"without mask": None, "causal": CAUSAL, "padding": PADDING, "a sequence of padding": PADDED_AWAY,
-         "sliding window": SLIDING_WINDOW, "fully masked rows": MASKED_ROW, "a mask for each head": HEADWISE}
+         "a mask of two axes": CAUSAL[0, 0], "sliding window": SLIDING_WINDOW, "fully masked rows": MASKED_ROW,
+         "a mask for each head": HEADWISE}
 
 
 def normal(rng, dtype, **shapes):

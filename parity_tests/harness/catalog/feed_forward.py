@@ -13,7 +13,16 @@ def layer_case(name, layer, activation, *, training=True, shape=(2, 3, 5), **opt
                 omitted=OMITTED if activation == "gelu_tanh" else {})
 
 
+def by_default(layer):
+    """A layer of which nothing but the sizes is said."""
+    return Case(f"feed_forward: {layer}, by default",
+                lambda twin, dtype, rng: getattr(twin.layers.feed_forward, layer)(5, 7, rng=rng, dtype=dtype),
+                rows(2, 3, 5))
+
+
 CASES = [
+    by_default("FeedForward"),
+    by_default("GatedFeedForward"),
     layer_case("ReLU", "FeedForward", "relu"),
     layer_case("GELU", "FeedForward", "gelu"),
     layer_case("GELU by tanh", "FeedForward", "gelu_tanh"),

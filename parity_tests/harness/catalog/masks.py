@@ -20,5 +20,7 @@ CASES = [
     function("sliding_window_mask", "causal", 6, 6, 3),
     function("sliding_window_mask", "both sides, more keys", 4, 7, 2, False),
     function("combine_masks", "padding and causal", (IDS != 0)[:, None, None], None, np.tri(4, dtype=bool)[None, None]),
+    function("combine_masks", "padding, causal and window", (IDS != 0)[:, None, None], np.tri(4, dtype=bool),
+             ~np.tri(4, k=-2, dtype=bool)),
     function("combine_masks", "one", np.tri(4, dtype=bool)),
 ]

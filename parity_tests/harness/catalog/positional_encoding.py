@@ -30,12 +30,22 @@ def rotary(layout, base=10000.0):
     return Case(f"positional_encoding: RotaryPositionalEncoding, {layout}, base={base:g}", build, rows(2, 3, 7, 6))
 
 
+def tables(name, **sizes):
+    """A case of a function that makes tables of MAX_LENGTH rows."""
+    return Case(f"positional_encoding: {name}, {', '.join(f'{size}={value:g}' for size, value in sizes.items())}",
+                lambda twin, dtype, rng: getattr(twin.layers.positional_encoding, name),
+                lambda rng, dtype: {"length": MAX_LENGTH, **sizes, "dtype": dtype}, outputs_without_gradient=(0, 1))
+
+
 def table_and_x(rng, dtype):
     """Inputs of `add_positions`: x (2, 5, 4) and a longer table (8, 4)."""
     return {**rows(2, 5, 4)(rng, dtype), "weight": rng.standard_normal((8, 4)).astype(dtype)}
 
 
 CASES = [
+    tables("sinusoidal_table", d_model=6),
+    tables("sinusoidal_table", d_model=5),
+    tables("rotation_tables", d_head=6, base=100.0),
     added("SinusoidalPositionalEncoding", 6),
     added("SinusoidalPositionalEncoding", 5),
     added("LearnedPositionalEncoding", 6),

@@ -65,6 +65,8 @@ CASES = [
     model("dropout", dropout=0.3),
     model("dropout, untied, pre-norm, GELU", dropout=0.3, tie_weights=False, norm_first=True, activation="gelu"),
     model("evaluation", dropout=0.3, training=False),
+    dataclasses.replace(model("another padding, unequal depths", padding_idx=3, num_decoder_layers=2),
+                        cut_rows=dict.fromkeys(PADDING_ROWS, 3)),
     loss("with loss", seed=1, **TWO_LAYERS),
     loss("with loss, dropout, pre-norm", dropout=0.3, norm_first=True, **TWO_LAYERS),
 ]

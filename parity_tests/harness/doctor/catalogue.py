@@ -24,7 +24,9 @@ def find(evidence):
     for bug in candidates(evidence):
         if time.process_time() > deadline:
             break
-        names, spoilt = explained(evidence, bug)
+        names, spoilt = explained(evidence, bug, _examples(evidence))
+        if names:
+            names, spoilt = explained(evidence, bug, evidence.examples)    # the others too, in which it may be right
         if names and not spoilt and set(names) == set(evidence.wrong):
             return [_finding(bug, evidence.wrong, alone=True)]
         if names and not evidence.subject.is_module:
@@ -60,11 +62,11 @@ def candidates(evidence):
     return sorted(found, key=lambda bug: not bug.function.partition(":")[2].startswith(evidence.subject.name))
 
 
-def explained(evidence, bug):
+def explained(evidence, bug, examples):
     """(the wrong gradients that the bug gives, the right ones that it would spoil)."""
     fitting, spoilt = set(evidence.wrong), set()
     telling = {name: 0 for name in evidence.wrong}
-    for example in _examples(evidence):
+    for example in examples:
         try:
             with bug.planted(), np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
                 gradients = gradients_of(evidence.subject, example, lean="_lean" in bug.function)

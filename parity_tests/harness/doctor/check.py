@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from parity_tests.harness.doctor import isolation, ratios, repairs, structure
+from parity_tests.harness.doctor import isolation, reasons, structure
 from parity_tests.harness.doctor.compare import Row, judge, place_of
 from parity_tests.harness.doctor.derivatives import TOLERANCE
 from parity_tests.harness.doctor.evidence import Evidence
@@ -14,8 +14,6 @@ from parity_tests.harness.doctor.jobs import Job, Request, name_gradients
 from parity_tests.harness.doctor.subjects import Example
 from parity_tests.harness.doctor.verdict import MOST_FINDINGS, Finding, Verdict
 from parity_tests.harness.errors import UserError
-
-SEARCH_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +88,8 @@ def _judge(pair, request, result, outcome, tolerance, verdict):
     truth = {f"d_{name}": array for name, array in measured["gradients"].items()}
     everything = tuple(f"d_{name}" for name in measured["inputs"])
     gradients, problem = name_gradients(result.gradients, tuple(truth), everything)
-    example = Example("your inputs", "float64", request.jobs[0], measured["inputs"], [], truth, everything,
-                      measured["upstreams"], sizes=_sizes(measured["inputs"]))
+    example = Example("your inputs", "float64", request.jobs[0], measured["inputs"], list(result.outputs), truth,
+                      everything, measured["upstreams"], sizes=_sizes(measured["inputs"]))
     judged = Judged()
     judged.about = outcome.about
     judged.count_problems = [(example, problem)] if problem else []
@@ -104,8 +102,9 @@ def _judge(pair, request, result, outcome, tolerance, verdict):
     verdict.first_wrong = wrong[0] if wrong else None
     verdict.diagnosis = structure.findings(pair, judged)
     verdict.passed = not wrong and not verdict.diagnosis
-    if wrong:
-        verdict.diagnosis += _why(pair, request, judged, example, tolerance)
+    evidence = Evidence(pair, judged)
+    if evidence.pairs:
+        verdict.diagnosis += reasons.find(request, evidence, judged, measured, tolerance, verdict)
     if gradients is not None:
         verdict.diagnosis += _adjoint(measured, gradients, bool(wrong), tolerance, verdict)
     verdict.diagnosis = verdict.diagnosis[:MOST_FINDINGS]
@@ -134,37 +133,11 @@ def _how(method, tolerance):
 
 
 def _sizes(inputs):
-    return {f"{name}.shape[{axis}]": length for name, value in inputs.items() if isinstance(value, np.ndarray)
-            for axis, length in enumerate(value.shape)}
-
-
-def _why(pair, request, judged, example, tolerance):
-    """Ratio tests, and the search for an edit."""
-    evidence = Evidence(pair, judged)
-    if not evidence.pairs:
-        return []
-    search = repairs.search_for(pair, [example], evidence.wrong, evidence.right, SEARCH_SECONDS)
-    search.tolerance = max(tolerance, 1e-9)
-    job = dataclasses.replace(request.jobs[0], inputs=_as_given(request.jobs[0].inputs, example.inputs),
-                              options={**request.jobs[0].options, "upstream": example.upstreams, "measure": False})
-    outcome = isolation.run(dataclasses.replace(request, jobs=[job], search=search,
-                                                time_limit=request.time_limit + 4 * SEARCH_SECONDS))
-    found = [*repairs.read(evidence.wrong, outcome.repairs), *ratios.find(evidence)]
-    return found or [_where(*next(iter(evidence.pairs.items())), evidence.right)]
-
-
-def _as_given(given, used):
-    """The inputs, in the form (by name or by position) in which they came."""
-    return dict(used) if given is None or isinstance(given, dict) else tuple(used.values())
-
-
-def _where(name, pairs, right):
-    _, actual, truth = pairs[0]
-    difference = abs(actual - truth)
-    worst = tuple(int(index) for index in np.unravel_index(difference.argmax(), truth.shape))
-    text = (f"{name} is wrong most at {worst}: {actual[worst]:.6g} where {truth[worst]:.6g} must be. Change one input "
-            "there by 0.001 and see how the output moves")
-    return Finding("place", text + (f". {', '.join(right)} right" if right else ""), names=(name,))
+    """{name: length} of the axes; lengths that are equal have one name, since one case cannot tell them apart."""
+    sizes = {f"{name}.shape[{axis}]": length for name, value in inputs.items() if isinstance(value, np.ndarray)
+             for axis, length in enumerate(value.shape)}
+    return {name: length for index, (name, length) in enumerate(sizes.items())
+            if length not in list(sizes.values())[:index]}
 
 
 def _adjoint(measured, gradients, is_wrong, tolerance, verdict):

@@ -52,26 +52,14 @@ def _grade(arguments):
 
 def _check(arguments):
     from parity_tests.harness.doctor.check import check
+    from parity_tests.harness.inputs import read_inputs
 
     file, colon, function = arguments.target.rpartition(":")
     if not (colon and file and function.isidentifier()):
         raise UserError(f"target: was {arguments.target!r}, must be FILE:FUNCTION, such as my_layer.py:my_function")
-    inputs = load_inputs(arguments.inputs) if arguments.inputs else None
+    inputs = read_inputs(arguments.inputs) if arguments.inputs else None
     return _show(check(function, arguments.backward, inputs, file=file, tolerance=arguments.tolerance,
                        time_limit=arguments.time_limit), arguments)
-
-
-def load_inputs(path):
-    """{name: array} of a .npz file. Raises UserError if it is none."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"--inputs: was {path!r}, must be a .npz file of arrays ({error})") from error
 
 
 def _show(verdict, arguments):

@@ -73,7 +73,7 @@ def judge(row, scale=None, is_zero=False):
         row.problem, row.error = "is None", float("inf")
     elif not isinstance(actual, np.ndarray):
         text = f"{actual.type} {actual.text}" if isinstance(actual, Other) else type(actual).__name__
-        row.problem, row.error = f"is {text}, must be an array", float("inf")
+        row.problem, row.error = f"is {text}, must be an array of floating-point numbers", float("inf")
     elif actual.shape != expected.shape:
         row.problem, row.error = f"has the shape {actual.shape}, must have {expected.shape}", float("inf")
     elif not np.isfinite(actual).all() and np.isfinite(expected).all():
@@ -115,13 +115,17 @@ def compare(subject, example, result):
     return rows, problem
 
 
-def compare_locals(subject, example, result, about):
-    """Rows of the learner's locals that have the name of one of ours, in the order of execution."""
+def compare_locals(subject, example, result, about, right=()):
+    """Rows of the learner's locals that have the name of one of ours, in the order of execution.
+
+    Left out are those that are called as a result that is `right`: they are a step towards it.
+    """
     rows, last = [], {}
     for local in result.locals:
         last[local.path, local.function, local.name] = local.number
     for local in result.locals:
-        if not local.is_assigned:
+        is_step = f"d_{bare_name(local.name)}" in right or local.name in right
+        if not local.is_assigned or is_step:
             continue
         function = local.function if subject.is_module else (
             "backward" if local.function == about["name"] else "forward" if local.function == subject.name else "?")
@@ -150,10 +154,14 @@ def counterpart(example, local, function, last):
 
 
 def place_of(row, result, about):
-    """Fill in where a returned array was assigned: by the last local of the learner's that is equal to it."""
+    """Fill in where a returned array was assigned: by the last local of the learner's that is equal to it.
+
+    For an output by the first: the backward pass has it too.
+    """
     if not isinstance(row.actual, np.ndarray):
         return row
-    named = sorted(result.locals, key=lambda local: (bool(local.name), local.time))
+    named = [local for local in result.locals if not local.is_argument]
+    named.sort(key=lambda local: (bool(local.name), -local.time if row.kind == "output" else local.time))
     for local in reversed(named):
         if local.value.shape == row.actual.shape and np.array_equal(local.value, row.actual, equal_nan=True):
             row.file, row.line, row.function, row.time = about["files"][0], local.line, local.function, local.time

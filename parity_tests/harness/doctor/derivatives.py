@@ -10,10 +10,9 @@ import numpy as np
 
 from parity_tests.harness.doctor.jobs import as_tuple, portable
 from parity_tests.harness.doctor.loading import Refused
+from parity_tests.harness.doctor.shares import COMPLEX_STEP, STEP, explain
 from parity_tests.harness.doctor.watching import recorded
 
-COMPLEX_STEP = 1e-30
-STEP = float(np.cbrt(np.finfo("float64").eps))
 AGREEMENT = 1e-6        # complex step and central differences must agree so well, else the function is not analytic
 MOST_ELEMENTS = 4000    # of all inputs together: each costs two to four forward passes
 TOLERANCE = {"complex step": 1e-9, "central differences": 1e-6}    # of the largest entry of a gradient
@@ -21,10 +20,10 @@ KINK = 1e-3             # one-sided differences that are further apart, in units
 
 
 def run_check(target, job, result, record_locals):
-    """Forward and backward; and, unless an edit is being tried, what the gradients really are.
+    """Forward and backward; and what the gradients really are, or what they are made of.
 
     job.inputs: a dict or a tuple. job.options: {"cache": True, False or None, "upstream": arrays or None, "measure":
-    False where an edit is being tried}.
+    False where the truth is known, "explain": {"method": how it was measured, "wrong": names of inputs, "seconds": s}}.
     """
     function = _Function(target, job.inputs, job.options["cache"])
     outputs = function.outputs(function.inputs)
@@ -32,15 +31,18 @@ def run_check(target, job, result, record_locals):
     given = [upstream.copy() for upstream in upstreams]
     with recorded(target, record_locals, result):
         result.gradients = portable(function.backward(given))
+    result.outputs = portable(tuple(outputs))
     result.changed = [f"upstream {index}" for index, (now, before) in enumerate(zip(given, upstreams))
                       if now.tobytes() != before.tobytes()]
     if job.options["measure"]:
         with warnings.catch_warnings(action="ignore"):    # a complex step that is cast to real
             true, method, kinks = _true_gradients(function, upstreams)
         along, slope = _adjoint(function, upstreams)
-        result.outputs = portable(tuple(outputs))
         result.measured = {"gradients": true, "method": method, "kinks": kinks, "upstreams": upstreams,
                            "inputs": function.inputs, "along": along, "slope": slope}
+    if job.options.get("explain"):
+        with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
+            result.measured = explain(function, upstreams, **job.options["explain"])
 
 
 class _Function:

@@ -8,6 +8,7 @@ import numpy as np
 from parity_tests.harness.doctor import catalogue, isolation, matches, places, probes, ratios, repairs
 from parity_tests.harness.doctor.compare import agrees, compare
 from parity_tests.harness.doctor.evidence import Evidence
+from parity_tests.harness.doctor.jobs import Claims
 from parity_tests.harness.doctor.show import differs
 from parity_tests.harness.doctor.verdict import Finding, names_text
 
@@ -28,7 +29,9 @@ def diagnose(subject, request, judged, verdict):
     simple = probes.probes_of(subject)
     again = repairs.examples(evidence)
     outcome = _run(request, [*again, *(probe.example for probe in simple)], repairs.search_for(
-        subject, again, evidence.wrong, evidence.right, SHORT_SEARCH_SECONDS if is_explained else SEARCH_SECONDS))
+        subject, again, evidence.wrong, evidence.right, SHORT_SEARCH_SECONDS if is_explained else SEARCH_SECONDS),
+        judged)
+    _clear_of_suspicion(judged, verdict, outcome.refuted)
     results = [outcome.results.get(len(again) + index) for index in range(len(simple))]
     fresh = _right_when_fresh(subject, judged, again[0], outcome.results.get(0))
     return _ranked(evidence, judged, {
@@ -46,10 +49,28 @@ def diagnose_failure(subject, request, examples, wrong=(), right=()):
     return repairs.read(wrong, outcome.repairs)
 
 
-def _run(request, examples, search):
-    """Run the learner's code on these examples, and the search on the first of them."""
-    return isolation.run(dataclasses.replace(request, jobs=[example.job for example in examples], repeat=False,
-                                             search=search, time_limit=request.time_limit + 4 * SEARCH_SECONDS))
+def _run(request, examples, search, judged=None):
+    """Run the learner's code on these examples, the search on the first of them, and see whether suspicions hold."""
+    jobs, claims = [example.job for example in examples], None
+    suspects = [row for row in judged.suspects if row.kind == "local"] if judged else []
+    if suspects:
+        example = judged.suspected_in
+        rows = next(rows for other, _, rows in judged.pairs if other is example)
+        claims = Claims(len(jobs), tuple(example.truth), example.everything,
+                        {row.name: row.expected for row in rows if "gradient" in row.kind and not row.problem},
+                        [(row.line, row.name, row.expected) for row in suspects])
+        jobs.append(example.job)
+    return isolation.run(dataclasses.replace(request, jobs=jobs, repeat=False, search=search, claims=claims,
+                                             time_limit=request.time_limit + 4 * SEARCH_SECONDS))
+
+
+def _clear_of_suspicion(judged, verdict, refuted):
+    """A local that has the name of one of ours, and is another thing, is not wrong."""
+    def is_cleared(row):
+        return row.kind == "local" and (row.line, row.name) in refuted
+    verdict.rows = [row for row in verdict.rows if not is_cleared(row)]
+    judged.suspects = [row for row in judged.suspects if not is_cleared(row)]
+    verdict.first_wrong = judged.suspects[0] if judged.suspects else verdict.first_wrong
 
 
 def _ranked(evidence, judged, found):
@@ -57,7 +78,8 @@ def _ranked(evidence, judged, found):
     wrong = set(evidence.wrong)
     bugs = [finding for finding in found["catalogue"] if finding.kind == "catalogue"]
     similar = [finding for finding in found["catalogue"] if finding.kind == "similar"]
-    edits = found["repair"]
+    edits = [finding for finding in found["repair"] if finding.kind == "repair"]
+    lines = [finding for finding in found["repair"] if finding.kind == "line"]
     if _explain(edits, wrong) and not _explain(bugs, wrong):
         bugs = []    # one edit explains all, no single bug does
     orders = [finding for finding in found["match"] if finding.kind == "order"]
@@ -70,9 +92,14 @@ def _ranked(evidence, judged, found):
         if finding not in causes and not set(finding.names) <= told:
             exact.append(finding)
             told |= set(finding.names)
+    if _explain(edits[:1], wrong):
+        exact = [finding for finding in exact if set(finding.names) == wrong]    # how one of several looks adds nothing
     similar = [finding for finding in similar if not set(finding.names) <= _names([*causes, *edits])]
-    main = [*causes, *edits[:1], *exact, *edits[1:], *similar]
-    effects = [*found["place"], *found["probe"], *_cases(evidence, judged)]
+    # What makes all of several wrong results right tells more than how one of them looks.
+    telling = [finding for finding in found["probe"] if len(wrong) > 1 and set(finding.names) >= _gradients(wrong)][:1]
+    main = [*causes, *edits[:1], *telling, *exact, *edits[1:], *similar, *lines]
+    effects = [*found["place"], *(finding for finding in found["probe"] if finding not in telling),
+               *_cases(evidence, judged)]
     unexplained = [finding for finding in effects if not set(finding.names) <= _names(main)]
     return [*main, *unexplained] if len(main) + len(unexplained) > 1 else [*main, *effects[:2]]
 
@@ -80,6 +107,10 @@ def _ranked(evidence, judged, found):
 def _explain(findings, wrong):
     """True if one of the findings is about all that is wrong."""
     return any(set(finding.names) == wrong for finding in findings)
+
+
+def _gradients(names):
+    return {name for name in names if name.startswith("d_")} or set(names)
 
 
 def _names(findings):
@@ -124,7 +155,8 @@ def _of_other_rows(judged):
         for row in rows:
             if row.problem and row.kind == "buffer":
                 return [Finding("place", f"{row.name}, which the forward pass updates, {row.problem}")]
-            if row.problem and example.dtype == "float32" and row.problem.startswith("is off"):
+            is_right_in_float64 = not any(other.problem for other in judged.rows if other.dtype == "float64")
+            if row.problem and example.dtype == "float32" and row.problem.startswith("is off") and is_right_in_float64:
                 return [Finding("place", f"In float64 all is right, in float32 {row.name} {row.problem}: a difference "
                                          "of two large numbers loses what they have not in common, or an exp "
                                          "overflows")]
@@ -146,7 +178,10 @@ def _where(judged, evidence, verdict):
     if known:
         text += f". {known}"
     if evidence.right:
-        text += f". {', '.join(evidence.right)} right: what they share with {name} is right too"
+        text += (f". {names_text(evidence.right)} {'is' if len(evidence.right) == 1 else 'are'} right: what they share "
+                 f"with {name} is right too")
+    text += (f". To compare your steps with ours, gradient by gradient: `python -m parity_tests step "
+             f"\"{evidence.subject_case}\"`")
     return Finding("place", text, names=(name,))
 
 

@@ -9,10 +9,14 @@ import copy
 import itertools
 from typing import NamedTuple
 
-DOCTOR = "__doctor__"    # the global name under which edited code finds factors and terms
+from parity_tests.harness.doctor.source import DOCTOR
+
+CONSTANT = "the factor"  # the name of a number that the search finds
+LOOKED_UP = f"{DOCTOR}[{CONSTANT!r}]"
 AXES = ("-1", "-2", "0", "1", "2", "(0, 1)", "(0, 2)", "(1, 2)", "(0, 1, 2)", "(-2, -1)")
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 COMPARISONS = (ast.Gt, ast.Lt, ast.GtE, ast.LtE, ast.Eq, ast.NotEq)
+FUNCTIONS = ("np.exp({0})", "np.log({0})", "np.sqrt({0})", "({0} * {0})", "(1 - {0})")
 SWAPPED_CALLS = {"sum": "mean", "mean": "sum", "maximum": "minimum", "sin": "cos", "cos": "sin", "zeros": "ones",
                  "concatenate": "stack", "repeat": "tile", "tile": "repeat"}
 
@@ -28,10 +32,10 @@ class Edit(NamedTuple):
     after: str
 
 
-def edits(function, factors, terms, arrays):
+def edits(function, factors, terms, arrays, values):
     """Yield an Edit each time one stands in the tree of `function`, plain ones first; it is undone afterwards.
 
-    factors, terms, arrays: names that edited code can look up under DOCTOR.
+    factors, terms, arrays, values: names that edited code can look up under DOCTOR.
     """
     statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt) and node is not function
                   and not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom))]
@@ -39,8 +43,10 @@ def edits(function, factors, terms, arrays):
                   or not isinstance(node, ast.Expr)]    # docstrings
     names = _names(function)
     yield from _exchanges(function, statements, names)
-    for generate, found in ((_plain_edits, ()), (_name_edits, ()), (_array_edits, (arrays, factors)),
-                            (_factor_edits, (factors,)), (_term_edits, (terms,))):
+    loops = [node for node in ast.walk(function) if isinstance(node, (ast.For, ast.While))]
+    in_loop = {inner for loop in loops for inner in ast.walk(loop)}
+    for generate, found in ((_plain_edits, (in_loop,)), (_name_edits, ()), (_array_edits, (arrays, factors)),
+                            (_factor_edits, (factors,)), (_term_edits, (terms,)), (_value_edits, (values,))):
         for statement in statements:
             yield from generate(statement, names, *found)
 
@@ -124,21 +130,21 @@ def _exchanges(function, statements, names):
 
 # Plain edits: axes, signs, operators, transposes, order
 
-def _plain_edits(statement, _):
+def _plain_edits(statement, _, in_loop=frozenset()):
     for place, node in list(_places(statement)):
         yield from _axis_edits(statement, place, node)
         for new, rank, kind in _alternatives(node, place):
             yield from _try(statement, place, new, rank, kind, ast.unparse(node))
     yield from _axis_everywhere(statement)
     yield from _order_edits(statement)
-    yield from _assignment_edits(statement)
+    yield from _assignment_edits(statement, statement in in_loop)
 
 
 def _axis_edits(statement, place, node):
     parent, field, _ = place
     if isinstance(parent, ast.keyword) and parent.arg == "axis" and field == "value":
         for text in AXES:
-            yield from _try(statement, place, _expression(text), 0, "axis", ast.unparse(node))
+            yield from _try(statement, place, _expression(text), 0, "axis", f"axis={ast.unparse(node)}")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("sum", "mean", "max"):
         position = 1 if isinstance(node.func.value, ast.Name) and node.func.value.id == "np" else 0
         if len(node.args) > position:
@@ -194,7 +200,10 @@ def _alternatives(node, place):
         yield ast.Attribute(node.value, SWAPPED_CALLS[node.attr], node.ctx), 1, "call"
     elif isinstance(node, ast.Call):
         yield from _of_call(node)
-    if isinstance(node, ast.Name):
+    if isinstance(node, ast.Name) and not _is_measured(place[0]):
+        for function in FUNCTIONS:
+            yield _expression(function.format(node.id)), 3, "function"
+        yield _expression(f"{node.id}[::-1]"), 3, "reverse"
         for text in ("-1", "0"):
             for method in ("sum", "mean"):
                 yield _expression(f"{node.id}.{method}({text}, keepdims=True)"), 3, "reduce"
@@ -203,6 +212,13 @@ def _alternatives(node, place):
         yield _expression(f"({ast.unparse(node)}).swapaxes(-1, -2)"), 1, "transpose"
     if isinstance(node, (ast.Name, ast.BinOp, ast.Call, ast.Attribute)) and _is_term(place):
         yield ast.UnaryOp(ast.USub(), node), 1, "sign"
+
+
+def _is_measured(parent):
+    """Is it the size of the node that is asked for, not its values?"""
+    return isinstance(parent, ast.Attribute) and parent.attr in ("shape", "ndim", "size", "dtype") or (
+        isinstance(parent, ast.Call) and ast.unparse(parent.func) in ("len", "np.zeros_like", "np.empty_like",
+                                                                      "np.ones_like"))
 
 
 def _is_term(place):
@@ -222,8 +238,10 @@ def _of_operation(node):
                       for part, turn in ((right, one), (left, two))]
             yield ast.BinOp(turned[0], node.op, turned[1]), 1, "matmul order"
         return
+    is_one = any(isinstance(part, ast.Constant) and part.value == 1 for part in (left, right))
     for operator in ARITHMETIC:
-        if isinstance(node.op, ARITHMETIC) and not isinstance(node.op, operator):
+        leaves_as_it_is = is_one and operator in (ast.Mult, ast.Div)    # n * 1 for n - 1: then 1 is too much
+        if isinstance(node.op, ARITHMETIC) and not isinstance(node.op, operator) and not leaves_as_it_is:
             yield ast.BinOp(left, operator(), right), 1, "operator"
     if isinstance(node.op, (ast.Sub, ast.Div)):
         yield ast.BinOp(right, node.op, left), 1, "operator"
@@ -277,16 +295,24 @@ def _order_edits(statement):
                             "order of the results", ast.unparse(statement.value))
 
 
-def _assignment_edits(statement):
+def _assignment_edits(statement, in_loop):
     """`a[i] = v` and `a[i] += v` keep one value of an index that repeats; `=` where values should pile up."""
+    call = getattr(statement, "value", None)
+    if isinstance(statement, ast.Expr) and isinstance(call, ast.Call) and ast.unparse(call.func) == "np.put_along_axis":
+        new = ast.Expr(ast.Call(_expression(f"{DOCTOR}['np.add.at along an axis']"), call.args, call.keywords))
+        yield from _replaced(statement, new, 1, "repeated index", ast.unparse(statement))
     target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
     if not isinstance(statement, (ast.Assign, ast.AugAssign)) or target is None:
         return
     before = ast.unparse(statement)
-    if isinstance(target, ast.Subscript):
+    index = list(ast.walk(target.slice)) if isinstance(target, ast.Subscript) else []
+    if any(isinstance(node, ast.Name) for node in index) and not any(isinstance(node, ast.Slice) for node in index):
         call = _expression(f"np.add.at({ast.unparse(target.value)}, {ast.unparse(target.slice)}, "
                            f"{ast.unparse(statement.value)})")
         yield from _replaced(statement, ast.Expr(call), 1, "repeated index", before)
+    if isinstance(statement, ast.Assign) and isinstance(target, ast.Name) and in_loop:
+        sum_so_far = ast.BinOp(_expression(f"locals().get({target.id!r}, 0)"), ast.Add(), statement.value)
+        yield from _replaced(statement, ast.Assign([target], sum_so_far), 1, "overwritten", before, target.id)
     if isinstance(statement, ast.Assign) and not isinstance(target, ast.Tuple):
         yield from _replaced(statement, ast.AugAssign(target, ast.Add(), statement.value), 1, "accumulate", before)
     elif isinstance(statement, ast.AugAssign):
@@ -377,6 +403,12 @@ def _terms_of(statement):
             if _is_term(place) and not isinstance(node, (ast.Tuple, ast.Constant))]
 
 
+def _factors_of(statement):
+    """Variables that are multiplied with something."""
+    return [(place, node) for place, node in _places(statement)
+            if isinstance(node, ast.Name) and isinstance(place[0], ast.BinOp) and isinstance(place[0].op, ast.Mult)]
+
+
 def _arguments_of(statement):
     """The first arguments of calls, and what a sum or a mean is taken of."""
     found = []
@@ -406,13 +438,16 @@ def _sums_of(statement, names):
 
 def _factor_edits(statement, names, factors):
     yield from _sums_of(statement, names)
+    for place, node in _terms_of(statement):
+        new = ast.BinOp(node, ast.Mult(), _expression(LOOKED_UP))
+        yield from _try(statement, place, new, 3, "constant", ast.unparse(node))
     for place, node in [*_terms_of(statement), *_arguments_of(statement)]:
         for name in _known_at(statement, names):
-            for operator in (ast.Mult, ast.Div):
-                new = ast.BinOp(node, operator(), ast.Name(name, ast.Load()))
-                yield from _try(statement, place, new, 3, "factor", f"{'1 / ' if operator is ast.Div else ''}{name}")
-            new = ast.BinOp(node, ast.Mult(), _expression(f"{name}[..., None]"))
-            yield from _try(statement, place, new, 3, "factor", name)
+            for operator, text in ((ast.Mult, "{}"), (ast.Div, "{}"), (ast.Mult, "{}[..., None]"),
+                                   (ast.Div, "{}[..., None]"), (ast.Mult, "(1 - {})")):
+                new = ast.BinOp(node, operator(), _expression(text.format(name)))
+                factor = text.format(name).removesuffix("[..., None]")
+                yield from _try(statement, place, new, 3, "factor", f"1 / {factor}" if operator is ast.Div else factor)
         for name in [name for name, line in names.items() if line == 0]:
             for axis in ("axis", "-1") if "axis" in names else ("-1", "0"):
                 new = ast.BinOp(node, ast.Mult(), _expression(f"{name}.sum({axis}, keepdims=True)"))
@@ -423,13 +458,23 @@ def _factor_edits(statement, names, factors):
 
 
 def _term_edits(statement, names, terms):
-    for place, node in _terms_of(statement):
-        if isinstance(place[0], ast.BinOp):
+    for place, node in [*_terms_of(statement), *_factors_of(statement)]:
+        if isinstance(place[0], ast.BinOp) and isinstance(place[0].op, (ast.Add, ast.Sub)):
             continue
         for name in _known_at(statement, names):
-            for operator in (ast.Add, ast.Sub):
+            is_itself = isinstance(node, ast.Name) and node.id == name    # a - a is no term
+            for operator in () if is_itself else (ast.Add, ast.Sub):
                 new = ast.BinOp(node, operator(), ast.Name(name, ast.Load()))
                 yield from _try(statement, place, new, 3, "term", name)
-        for term in terms:
+        for term in terms if _is_term(place) else ():
             new = ast.BinOp(node, ast.Add(), _expression(f"{DOCTOR}[{term!r}]"))
             yield from _try(statement, place, new, 4, "path", term)
+
+
+def _value_edits(statement, _, values):
+    """The true gradient in the place of what is computed: it tells that all before and all after is right."""
+    targets = getattr(statement, "targets", ())
+    if len(targets) == 1 and isinstance(targets[0], ast.Name):
+        for value in values:
+            new = ast.Assign(targets, _expression(f"{DOCTOR}[{value!r}]"))
+            yield from _replaced(statement, new, 5, "value", ast.unparse(statement), f"{targets[0].id}|{value}")

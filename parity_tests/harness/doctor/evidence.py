@@ -29,13 +29,18 @@ class Evidence:
             names += [name for name in gradients if name not in names]
             usable = {name: row for name, row in gradients.items()
                       if isinstance(row.actual, np.ndarray) and row.actual.shape == row.expected.shape
-                      and np.isfinite(row.actual).all() and row.actual.dtype.kind in "fiu"}
-            self.actual[id(example)] = {name: row.actual for name, row in usable.items()}
+                      and np.isfinite(row.actual).all() and row.actual.dtype.kind in "fiub"}
+            self.actual[id(example)] = {name: row.actual.astype("float64") for name, row in usable.items()}
             for name, row in usable.items():
                 if row.problem:
                     self.pairs.setdefault(name, []).append((example, row.actual.astype("float64"), row.expected))
         wrong_anyhow = {row.name for _, _, rows in judged.pairs for row in rows if row.problem}
         self.right = [name for name in names if name not in wrong_anyhow]
+
+    @property
+    def subject_case(self):
+        """The name of the catalog's case that shows the subject best: its first."""
+        return self.examples[0].case.name
 
     @property
     def wrong(self):
@@ -65,11 +70,12 @@ def numbers_of(example):
     sizes = {name: size for name, size in example.sizes.items() if size > 1}
     for name, size in sizes.items():
         found |= {name: size, f"1 / {name}": 1 / size, f"sqrt({name})": math.sqrt(size),
-                  f"1 / sqrt({name})": 1 / math.sqrt(size)}
+                  f"1 / sqrt({name})": 1 / math.sqrt(size), f"{name} / 2": size / 2, f"2 / {name}": 2 / size}
     for name, size in sizes.items():
         found |= {f"{name} - 1": size - 1, f"1 / ({name} - 1)": 1 / (size - 1),
                   f"({name} - 1) / {name}": (size - 1) / size, f"{name} / ({name} - 1)": size / (size - 1)}
-    found |= _options(example.inputs)
+    if example.case is not None:    # in somebody's own function the same names may mean anything
+        found |= _options(example.inputs)
     for (one, first), (two, second) in itertools.combinations(sizes.items(), 2):
         found |= {f"{one} * {two}": first * second, f"1 / ({one} * {two})": 1 / (first * second),
                   f"{one} / {two}": first / second, f"{two} / {one}": second / first,
@@ -84,12 +90,14 @@ def _options(inputs):
     found = {}
     p, smoothing, scale = inputs.get("p"), inputs.get("label_smoothing"), inputs.get("scale")
     if p:
-        found |= {"1 - p": 1 - p, "1 / (1 - p)": 1 / (1 - p), "p": p, "1 / p": 1 / p, "1 / (1 - p)²": 1 / (1 - p) ** 2}
+        found |= {"1 - p": 1 - p, "1 / (1 - p)": 1 / (1 - p), "p": p, "1 / p": 1 / p,
+                  "(1 - p) / p": (1 - p) / p, "p / (1 - p)": p / (1 - p), "1 / (1 - p)²": 1 / (1 - p) ** 2}
     if smoothing:
         found |= {"1 - label_smoothing": 1 - smoothing, "1 / (1 - label_smoothing)": 1 / (1 - smoothing),
                   "label_smoothing": smoothing}
     if isinstance(scale, float):
-        found |= {"scale": scale, "1 / scale": 1 / scale, "scale²": scale * scale}
+        found |= {"scale": scale, "1 / scale": 1 / scale, "scale²": scale * scale,
+                  "1 / scale²": 1 / (scale * scale)}
     if "targets" in inputs:
         targets, ignore_index = inputs["targets"], inputs.get("ignore_index", -100)
         count, total = int((targets != ignore_index).sum()), targets.size
@@ -109,8 +117,9 @@ def name_of_factor(pairs, factors):
     for (example, _, _), factor in zip(pairs, factors):
         fitting = [text for text, value in numbers_of(example).items() if math.isclose(value, factor, rel_tol=1e-8)]
         common = fitting if common is None else [text for text in common if text in fitting]
-    if common and len({tuple(example.sizes.values()) for example, _, _ in pairs}) == 1:
-        return " or ".join(common[:3])    # one case alone cannot tell equal numbers apart
+    named = [text for text in common or () if any(letter.isalpha() for letter in text)]
+    if named and len({tuple(example.sizes.values()) for example, _, _ in pairs}) == 1 and common[0] != "-1":
+        return f"{factors[0]:.6g} (perhaps {' or '.join(named[:2])})"    # one size cannot tell equal numbers apart
     return common[0] if common else None
 
 

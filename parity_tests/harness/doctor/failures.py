@@ -16,11 +16,10 @@ KINDS = ((NotImplementedError, "stub"), (SystemExit, "exit"), (MemoryError, "mem
 def describe(error, files, job=""):
     """The Failure for an exception. files: the names of the learner's files, as their code objects call them."""
     kind = next((kind for of, kind in KINDS if isinstance(error, of)), "exception")
-    message = f"{type(error).__name__}: {error}".rstrip(": ")
-    if kind in ("missing", "stub", "refused"):
-        message = str(error)
-    if isinstance(error, SyntaxError) and error.filename in files:
-        return Failure("syntax", f"{type(error).__name__}: {error.msg}", error.filename, error.lineno,
+    text = _text_of(error)
+    message = text if kind in ("missing", "stub", "refused") else f"{type(error).__name__}: {text}".rstrip(": ")
+    if isinstance(error, SyntaxError) and error.filename in {*files, None}:
+        return Failure("syntax", f"{type(error).__name__}: {error.msg}", error.filename or "", error.lineno,
                        source=(error.text or "").strip(), job=job)
     failure = Failure(kind, message, job=job)
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)
@@ -28,6 +27,13 @@ def describe(error, files, job=""):
     if frames:
         locate(failure, *frames[-1])
     return failure
+
+
+def _text_of(error):
+    try:
+        return str(error)
+    except Exception:    # the learner's own __str__
+        return "its __str__ fails too"
 
 
 def locate(failure, frame, line):

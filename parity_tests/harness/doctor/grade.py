@@ -2,6 +2,8 @@
 
 import time
 
+import numpy as np
+
 from parity_tests.harness.doctor import isolation, structure
 from parity_tests.harness.doctor.compare import compare, compare_locals, place_of
 from parity_tests.harness.doctor.diagnosis import diagnose, diagnose_failure
@@ -43,6 +45,8 @@ def grade(name, file=None, *, backward=None, forward=None, module=None, function
             verdict.diagnosis += [finding for finding in diagnose(subject, request, judged, verdict)
                                   if not (finding.kind == "structure" and verdict.diagnosis)]
             verdict.diagnosis = _with_repairs_of_shapes(subject, request, examples, verdict)
+            verdict.diagnosis.sort(key=lambda finding: finding.kind == "not finite" and _is_wrong_elsewhere(
+                finding, verdict))
     verdict.diagnosis = verdict.diagnosis[:MOST_FINDINGS]
     verdict.seconds = time.perf_counter() - begun
     return verdict
@@ -59,11 +63,20 @@ def _with_repairs_of_shapes(subject, request, examples, verdict):
     return [*verdict.diagnosis[:1], *edits[:1], *verdict.diagnosis[1:], *edits[1:]]
 
 
+def _is_wrong_elsewhere(finding, verdict):
+    """Is what has a NaN somewhere wrong without one too? Then the NaN is not what to look at first."""
+    return any(row.name in finding.names and row.problem and np.isfinite(row.error) for row in verdict.counted)
+
+
 class Judged:
-    """The comparison of one run. pairs: [(Example, Result, its rows)] of all that ran; failure: the first exception."""
+    """The comparison of one run. pairs: [(Example, Result, its rows)] of all that ran; failure: the first exception.
+
+    suspects: wrong locals and results of the Example `suspected_in`, in the order of execution.
+    """
 
     def __init__(self):
         self.pairs, self.failure, self.count_problems, self.about, self.repeated = [], None, [], {}, None
+        self.suspects, self.suspected_in = [], None
 
     @property
     def rows(self):
@@ -100,10 +113,13 @@ def _find_first_wrong(subject, judged, verdict):
     for example, result, rows in sorted(judged.pairs, key=lambda pair: pair[0].dtype != "float64"):
         wrong = [place_of(row, result, judged.about) for row in rows if row.problem]
         if wrong:
-            locals_ = compare_locals(subject, example, result, judged.about)
+            right = {row.name for row in rows if not row.problem}
+            locals_ = compare_locals(subject, example, result, judged.about, right)
             verdict.rows += locals_
             dated = [row for row in [*locals_, *wrong] if row.problem and row.time is not None]
-            verdict.first_wrong = min(dated, key=lambda row: row.time) if dated else wrong[0]
+            judged.suspects = sorted(dated, key=lambda row: row.time) or wrong[:1]
+            judged.suspected_in = example
+            verdict.first_wrong = judged.suspects[0]
             return
 
 

@@ -27,19 +27,22 @@ ROOT = Path(__file__).resolve().parents[3]
 GRACE = 2.0             # seconds after its time limit in which the child can say for itself where it was
 STARTING = 20.0         # seconds in which a busy machine must have started it
 KEPT = 2000             # characters of what it prints: so many from the beginning, and so many from the end
+MARK = "PARITY_TESTS_DOCTOR"    # in the environment of a child, and so of all that it starts
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 @dataclasses.dataclass
 class Outcome:
     """What a process said. results: {index of the job: Result}. failure: why it did not get through; None if it did.
-    about: what was found in the file. repeated: the first job's second Result. printed: shortened. notes: remarks."""
+    about: what was found in the file. repeated: the first job's second Result. repairs, refuted: what `repair` found.
+    printed: shortened. notes: remarks. """
 
     results: dict = dataclasses.field(default_factory=dict)
     failure: Failure | None = None
     about: dict = dataclasses.field(default_factory=dict)
     repeated: object = None
     repairs: list = dataclasses.field(default_factory=list)
+    refuted: list = dataclasses.field(default_factory=list)
     printed: str = ""
     notes: list = dataclasses.field(default_factory=list)
 
@@ -56,7 +59,10 @@ def run(request):
         else:
             return _in_process(request)
         output = _Output(process.stdout)
-        timed_out = _wait(process, answers, request.time_limit)
+        try:
+            timed_out = _wait(process, answers, request.time_limit)
+        finally:
+            _kill_marked(answers)
         printed = output.text()
         return _outcome(answers, request, process.returncode, timed_out, printed)
 
@@ -65,8 +71,8 @@ def _start(request, path, answers):
     """A fresh interpreter; the learner's file is loaded there."""
     path.write_bytes(pickle.dumps(request))
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1",
-                   "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, **ONE_THREAD, MARK: str(answers), "PYTHONPATH": os.pathsep.join(paths),
+                   "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     return subprocess.Popen([sys.executable, "-m", request.program, str(path), str(answers)], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
                             start_new_session=os.name == "posix")
@@ -106,6 +112,7 @@ def _live(request, answers, reading, writing):
     """The life of a forked child. It never returns."""
     try:
         os.setsid()
+        os.environ[MARK] = str(answers)
         os.close(reading)
         os.dup2(writing, 1)
         os.dup2(writing, 2)
@@ -175,6 +182,15 @@ def _kill(process):
         process.kill()
 
 
+def _kill_marked(answers):
+    """Kill what the child has started in a group of its own; only Linux shows other processes' environment."""
+    mark = f"{MARK}={answers}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):    # of another user, or gone
+            if mark in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+
 def _outcome(answers, request, status, timed_out, printed):
     outcome = Outcome(printed=printed.partition("Fatal Python error")[0])    # faulthandler's part is read below
     running, ended = "", False
@@ -197,7 +213,7 @@ def _note(outcome, kind, value):
         outcome.failure = value
     elif kind == "found":
         outcome.about = value
-    elif kind in ("repeated", "repairs"):
+    elif kind in ("repeated", "repairs", "refuted"):
         setattr(outcome, kind, value)
 
 

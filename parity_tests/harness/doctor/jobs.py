@@ -1,6 +1,7 @@
 """What the doctor and the process that runs a learner's code tell each other: plain data that can be pickled."""
 
 import dataclasses
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +35,9 @@ class Search:
 
     truths: for each of these jobs {name: array} of all that it gives. names: those names; wrong: those that are wrong
     now. returned, everything: for each job, the gradients that backward returns, in order, see `name_gradients`.
-    factors: for each job {text: number}, what something may have to be multiplied with; terms, arrays: likewise {text:
-    array}, what may have to be added, and what may be meant by a variable.
+    factors: for each job {text: number}, what something may have to be multiplied with; terms, arrays, values: likewise
+    {text: array}, what may have to be added, what may be meant by a variable, and true gradients that a local of
+    backward may have to be. same_sizes: True where all jobs have the same, so that equal numbers cannot be told apart.
     """
 
     truths: list
@@ -46,8 +48,25 @@ class Search:
     factors: list
     terms: list
     arrays: list
+    values: list
+    same_sizes: bool = False
     seconds: float = 3.0
     tolerance: float = 1e-9
+
+
+@dataclasses.dataclass
+class Claims:
+    """Locals that seem to be wrong, by their name: with the true gradient in its place nothing right may become wrong.
+
+    job: the index of the job that they are from. returned, everything: as in a Search. right: {name: array} of what is
+    right in that job. locals: [(line, name, true gradient)].
+    """
+
+    job: int
+    returned: tuple
+    everything: tuple
+    right: dict
+    locals: list
 
 
 @dataclasses.dataclass
@@ -68,6 +87,7 @@ class Request:
     wanted: str | None = None
     objects: dict = dataclasses.field(default_factory=dict)
     search: Search | None = None
+    claims: Claims | None = None
     repeat: bool = True
     time_limit: float = 10.0
     options: dict = dataclasses.field(default_factory=dict)
@@ -148,8 +168,10 @@ def portable(value):
         return tuple(portable(part) for part in value)
     if type(value) is dict:
         return {str(key): portable(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return Other("array of dtype", str(value.dtype))
     try:
-        text = repr(value)
+        text = re.sub(r" at 0x[0-9a-fA-F]+|\s+(?=\s)", "", repr(value)).replace("\n", " ")
     except Exception as error:    # the learner's own __repr__
         text = f"<{type(error).__name__} in its repr>"
     return Other(type(value).__name__, text if len(text) <= 80 else text[:77] + "...")

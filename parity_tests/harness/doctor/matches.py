@@ -15,6 +15,25 @@ FAMILIES = {
 }
 
 
+ACTIVATIONS = ("relu", "gelu_erf", "gelu_tanh", "sigmoid", "silu", "tanh")
+# Slopes in terms of x and y, which belong to other functions or other arguments: (formula, function, whose it is).
+_FORMULAS = (
+    ("1 - y * y", lambda x, y: 1 - y * y, "tanh has its slope from its output"),
+    ("1 - x * x", lambda x, y: 1 - x * x, "tanh has its slope from its output, y, not from x"),
+    ("y * (1 - y)", lambda x, y: y * (1 - y), "sigmoid has its slope from its output"),
+    ("x * (1 - x)", lambda x, y: x * (1 - x), "sigmoid has its slope from its output, y, not from x"),
+    ("s + 1.702 * x * s * (1 - s) with s = sigmoid(1.702 * x)",
+     lambda x, y: _quick(x) + 1.702 * x * _quick(x) * (1 - _quick(x)),
+     "the quick form of GELU has its slope, x * sigmoid(1.702 * x), which is another function"),
+)
+SLOPES = tuple((formula, slope) for formula, slope, _ in _FORMULAS)
+SLOPE_OF = {f"d_y * ({formula})": told for formula, _, told in _FORMULAS}
+
+
+def _quick(x):
+    return 1 / (1 + np.exp(-1.702 * x))
+
+
 def find(evidence):
     """Findings about every wrong gradient: permuted outputs first, then gradient by gradient."""
     found = _permuted(evidence)
@@ -65,6 +84,9 @@ def _never_reached(evidence):
 def _all_zero(evidence, name, pairs):
     if all(not actual.any() for _, actual, _ in pairs):
         return Finding("match", f"{name} is all zero. Is it ever assigned, and is it what you return?")
+    if all(abs(actual).max() < 1e-9 * abs(truth).max() for _, actual, truth in pairs):
+        return Finding("match", f"{name} is zero but for rounding: its terms cancel each other. Something is summed "
+                                "that always adds up to 0")
     return None
 
 
@@ -98,6 +120,8 @@ def _other_function(evidence, name, pairs):
     for text, gradient in _siblings(evidence.subject, name):
         try:
             if everywhere(pairs, lambda example, actual, _: agrees(actual, gradient(example))):
+                if text in SLOPE_OF:
+                    return Finding("match", f"{name} is exactly {text}: that is how {SLOPE_OF[text]}")
                 return Finding("match", f"{name} is exactly the gradient of {text}, which is another function")
         except (KeyError, TypeError, ValueError):
             continue
@@ -109,11 +133,18 @@ def _siblings(subject, name):
     if subject.is_module:
         return []
     found = [(other, _gradient_of_sibling(subject, other, name)) for other in FAMILIES.get(subject.name, ())]
+    if subject.name in ACTIVATIONS:
+        found += [(f"d_y * ({text})", _by_slope(slope)) for text, slope in SLOPES]
     if subject.name == "rotate_pairs":
         found.append(("the other layout", lambda example: _with(subject, example, layout=_other(example))[name]))
     if subject.name in ("softmax", "log_softmax"):
         found.append(("the same function along another axis", lambda example: _with(subject, example, axis=0)[name]))
     return found
+
+
+def _by_slope(slope):
+    """The gradient by a formula for the slope, in terms of x and y."""
+    return lambda example: example.upstreams[0] * slope(example.inputs["x"], example.outputs[0])
 
 
 def _other(example):
@@ -203,14 +234,17 @@ def _difference(evidence, name, pairs):
         if not all(_fits(_array(example, label), truth) for example, _, truth in pairs):
             continue
         factors = [factor_between(actual - truth, _array(example, label)) for example, actual, truth in pairs]
-        if None in factors:
+        is_truth = any(_array(example, label).shape == truth.shape and agrees(_array(example, label), truth)
+                       for example, _, truth in pairs)
+        if None in factors or is_truth:    # the truth itself under another name: that is a ratio
             continue
         text = "1" if np.allclose(factors, 1, rtol=1e-8) else name_of_factor(pairs, factors)
         if text is None:
             continue
-        is_share = other.startswith(f"{name}_from_")
-        what = f"the part through `{other.rpartition('_from_')[2]}`" if is_share else other
-        of = f"`{other}`, the gradient of `{_what(other)}`" if what == other else what
+        whole, is_share, way = other.rpartition("_from_")
+        of = f"`{other}`, the gradient of `{_what(other)}`"
+        if is_share:
+            of = f"the part through `{way}`" + (f" of {whole}" if whole != name else "")
         if text == "-1":
             return Finding("match", f"What is missing in {name} is exactly {of}")
         if text == "1":

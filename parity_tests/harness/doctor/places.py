@@ -2,27 +2,32 @@
 
 import numpy as np
 
+from parity_tests.harness.doctor.compare import agrees
 from parity_tests.harness.doctor.show import differs
 from parity_tests.harness.doctor.verdict import Finding, names_text
 
 CHANCE = 1e-3    # how probable it may be that all wrong entries lie in a set of places by chance
 
 
-def find(evidence):
-    """For each wrong gradient the smallest named set of places that holds all wrong entries."""
+def find(evidence, arrays=None):
+    """For each wrong gradient the smallest named set of places that holds all wrong entries.
+
+    arrays: {name: array} of somebody's own forward pass; places are told by their signs too.
+    """
     found = {}
     for name, pairs in evidence.pairs.items():
-        text = _only(name, pairs)
+        text = _only(name, pairs, arrays or {})
         if text:
             found.setdefault(text, []).append(name)
     return [Finding("place", f"{names_text(names)}: {text}", names=tuple(names)) for text, names in found.items()]
 
 
-def _only(name, pairs):
+def _only(name, pairs, arrays):
     """The text of the smallest set of places that holds all wrong entries, unless that may be chance."""
     best, best_share = None, 0.9
-    for text in dict.fromkeys(text for pair in pairs for text in conditions(name, pair[0])):
-        telling = [(pair, place) for pair in pairs if (place := conditions(name, pair[0]).get(text)) is not None]
+    for text in dict.fromkeys(text for pair in pairs for text in conditions(name, pair[0], arrays)):
+        telling = [(pair, place) for pair in pairs
+                   if (place := conditions(name, pair[0], arrays).get(text)) is not None]
         if not telling or len(telling) < len(pairs) and text.startswith("it is wrong only at index"):
             continue
         shares, wrong_count, right_outside = [], 0, 0
@@ -37,15 +42,32 @@ def _only(name, pairs):
             share = float(np.mean(shares))
             if share ** wrong_count < CHANCE and right_outside >= 3 and share < best_share:
                 best, best_share = text, share
-    return best
+    return best and best + _there(pairs)
 
 
-def conditions(name, example):
+def _there(pairs):
+    """What it is at the wrong places, where that can be said in a word."""
+    wrong = [differs(actual, truth) for _, actual, truth in pairs]
+    mine = np.concatenate([actual[place] for place, (_, actual, _) in zip(wrong, pairs)])
+    theirs = np.concatenate([truth[place] for place, (_, _, truth) in zip(wrong, pairs)])
+    if not theirs.any():
+        return ", where it must be 0"
+    if not mine.any():
+        return ", where it is 0"
+    return ", where it has the wrong sign" if agrees(-mine, theirs) else ""
+
+
+def conditions(name, example, arrays=None):
     """{text: boolean array that broadcasts to the gradient `name`}, of the places that have a name."""
     found = {}
-    for tell in (_signs, _dropped, _masked, _ids, _targets, _ends):
+    ours = (_dropped, _masked, _ids, _targets) if example.case is not None else ()    # arguments that mean the same
+    for tell in (_signs, *ours, _ends):
         found |= tell(name, example.inputs, example.results[name].shape)
     shape = example.results[name].shape
+    for other, array in (arrays or {}).items():
+        if array.shape == shape:
+            found |= {f"it is wrong only where `{other}` is {what}": place for what, place in (
+                ("negative", array < 0), ("positive", array > 0), ("below -1", array < -1), ("above 1", array > 1))}
     return {text: place for text, place in found.items()
             if place.any() and not place.all() and _fits(place.shape, shape)}
 
@@ -89,15 +111,15 @@ def _masked(name, inputs, shape):
 
 
 def _ids(name, inputs, shape):
-    ids, weight = inputs.get("ids"), inputs.get("weight")
+    ids = inputs.get("ids")
     if not isinstance(ids, np.ndarray) or name != "d_weight":
         return {}
-    counts = np.bincount(ids.reshape(-1), minlength=len(weight))[:, None]
+    counts = np.bincount(ids.reshape(-1), minlength=shape[0])[:, None]
     found = {"it is wrong only in the rows of ids that occur several times": counts > 1,
              "it is wrong only in the rows of ids that do not occur": counts == 0,
              "it is wrong only in the rows of ids that occur": counts > 0}
     if inputs.get("padding_idx") is not None:
-        found["it is wrong only in the padding's row"] = (np.arange(len(weight)) == inputs["padding_idx"])[:, None]
+        found["it is wrong only in the padding's row"] = (np.arange(shape[0]) == inputs["padding_idx"])[:, None]
     return found
 
 

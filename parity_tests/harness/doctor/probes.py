@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from parity_tests.harness.doctor import recipes
+from parity_tests.harness.doctor import paths, recipes
 from parity_tests.harness.doctor.compare import agrees, compare
+from parity_tests.harness.doctor.evidence import factor_between
 from parity_tests.harness.doctor.jobs import name_gradients
 from parity_tests.harness.doctor.subjects import cases_of, example_of, variant
 from parity_tests.harness.doctor.verdict import Finding, names_text
@@ -23,9 +24,9 @@ UPSTREAMS = (
 
 @dataclasses.dataclass
 class Probe:
-    """The learner's code on changed inputs. kind: "simple", "base", "scaled" or "redrawn".
+    """The learner's code on changed inputs. kind: "simple", "base", "scaled", "redrawn", "single".
 
-    text: what was changed: a condition, or an argument; advice: what it tells if the gradient becomes right.
+    text: what was changed: a condition, an argument, an axis; advice: what it tells if the gradient becomes right.
     """
 
     kind: str
@@ -48,6 +49,7 @@ def probes_of(subject):
     plans += [("simple", text, advice, SIZES | changes, None, None) for text, changes, advice in recipes.SIZE_PROBES
               if changes.keys() <= used.keys()]
     plans += [("simple", text, advice, SIZES, None, upstream) for text, advice, upstream in UPSTREAMS]
+    plans += [("single", str(axis), "", SIZES, None, _single(axis)) for axis in range(4)]
     return [probe for plan in plans if (probe := _probe(subject, case, *plan))]
 
 
@@ -69,6 +71,21 @@ def _probe(subject, case, kind, text, advice, sizes, change, upstream):
 def _rows(output):
     rows = np.random.default_rng(3).standard_normal(output.shape[:-1] + (1,)[:output.ndim])
     return np.broadcast_to(rows, output.shape).copy()
+
+
+def _single(axis):
+    """An upstream gradient that is 0 but at index 0 of an axis."""
+    def upstream(index, output):
+        full = np.random.default_rng([1, 2, index]).standard_normal(output.shape)
+        return only_first(full, axis) if axis < output.ndim else full
+    return upstream
+
+
+def only_first(array, axis):
+    """A copy that is 0 but at index 0 of an axis."""
+    masked = array.copy()
+    masked[(slice(None),) * axis + (slice(1, None),)] = 0
+    return masked
 
 
 def _scaled(case):
@@ -105,6 +122,13 @@ class Answers:
         row = next((row for row in rows if row.name == name), None)
         return not problem and row is not None and not row.problem and row.expected.any() and row.expected.size > 2
 
+    def is_right_but_for_a_factor(self, probe, result, name):
+        """True if this gradient is a number times the truth."""
+        actual, truth = self.gradients(probe, result).get(name), probe.example.truth[name]
+        is_telling = len(np.unique(truth.round(9))) > 3    # what is the same everywhere is a multiple of anything
+        return is_telling and actual is not None and actual.shape == truth.shape and (
+            factor_between(actual, truth) is not None)
+
 
 def read(subject, probes, results, evidence):
     """Findings: what the gradients do not depend on though they should, and when they become right."""
@@ -117,7 +141,24 @@ def read(subject, probes, results, evidence):
              if name in probe.example.truth and not answers.is_right(probe, result, name)]
     ours = answers.gradients(probe, result)
     return [*_not_linear(answers, wrong, ours), *_independent(answers, wrong, ours, probe.example.truth),
-            *_conditions(answers, wrong)]
+            *_conditions(answers, wrong), *_spread(answers, wrong)]
+
+
+def _spread(answers, wrong):
+    """Which axes a gradient mixes, or fails to mix."""
+    found = []
+    for name in wrong:
+        for probe, result in answers.of_kind("single"):
+            axis, truth, upstream = int(probe.text), probe.example.truth[name], probe.example.upstreams[0]
+            actual = answers.gradients(probe, result).get(name)
+            is_along = truth.ndim == upstream.ndim > axis and truth.shape[axis] == upstream.shape[axis] > 1
+            finding = is_along and actual is not None and actual.shape == truth.shape and paths.spread(
+                name, actual, truth, axis)
+            if finding:
+                finding.names = (name,)
+                found.append(finding)
+                break
+    return found
 
 
 def _not_linear(answers, wrong, base):
@@ -125,7 +166,7 @@ def _not_linear(answers, wrong, base):
     for probe, result in answers.of_kind("scaled"):
         gradients = answers.gradients(probe, result)
         found = [name for name in wrong if name in base and name in gradients
-                 and not agrees(gradients[name], FACTOR * base[name], 1e-7)]
+                 and not agrees(gradients[name], FACTOR * base[name], 1e-5)]    # float32 in between is no matter
         if found:
             upstream = answers.subject.arguments[0]
             return [Finding("probe", f"{names_text(found)} {'is' if len(found) == 1 else 'are'} not linear in "
@@ -152,11 +193,15 @@ def _conditions(answers, wrong):
     """Under which conditions the wrong gradients become right."""
     found = {}
     for name in wrong:
-        fitting = [probe for probe, result in answers.of_kind("simple") if answers.is_right(probe, result, name)]
+        simple = answers.of_kind("simple")
+        fitting, but = [probe for probe, result in simple if answers.is_right(probe, result, name)], ""
+        if not fitting and not any(answers.is_right_but_for_a_factor(*base, name) for base in answers.of_kind("base")):
+            fitting = [probe for probe, result in simple if answers.is_right_but_for_a_factor(probe, result, name)]
+            but = ", but for a constant factor, which is a second mistake,"
         if fitting:
             others = [probe.text for probe in fitting[1:3]]
             also = f" (also when {' or when '.join(others)})" if others else ""
-            text = f"right as soon as {fitting[0].text}{also}"
+            text = f"right{but} as soon as {fitting[0].text}{also}"
             found.setdefault(f"{text}: {fitting[0].advice}", []).append(name)
     return [Finding("probe", f"{names_text(names)} {'is' if len(names) == 1 else 'are'} {text}", names=tuple(names))
             for text, names in found.items()]

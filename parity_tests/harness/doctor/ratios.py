@@ -43,8 +43,9 @@ def _constant_factor(name, pairs):
     if text == "-1":
         return "is right but for the sign: every entry has the opposite one"
     if text:
-        return (f"is exactly {text} times the true gradient{meaning(text)}: this factor is too much, or its inverse is "
-                "missing")
+        exactly = "" if "perhaps" in text else "exactly "
+        return (f"is {exactly}{text} times the true gradient{meaning(text)}: this factor is too much, or its inverse "
+                "is missing")
     if np.allclose(factors, factors[0]):
         return f"is {factors[0]:.6g} times the true gradient, whatever the sizes: look for a constant"
     listed = ", ".join(f"{factor:.4g}" for factor in factors[:3])
@@ -106,7 +107,7 @@ def _unequal_along(name, pairs):
                 np.broadcast_to(np.take(truth, [0], axis), truth.shape).copy(), truth)
         if everywhere(pairs, same):
             return (f"has the same numbers everywhere along axis {axis}, where the truth differs: is it summed over "
-                    "that axis?")
+                    "that axis, or written to all of its places at once by a broadcast or an index?")
     return None
 
 
@@ -114,7 +115,7 @@ def _summed_over_another_axis(name, pairs):
     """Sums along one axis are right while single entries are not."""
     for axis in range(pairs[0][2].ndim):
         def sums(example, actual, truth):
-            if truth.ndim <= axis or truth.shape[axis] < 2:
+            if truth.ndim <= max(axis, 1) or truth.shape[axis] < 2:
                 return False
             return bool(truth.sum(axis).any()) and agrees(actual.sum(axis), truth.sum(axis)) and abs(
                 truth.sum(axis)).max() > 1e-6 * abs(truth).max()
@@ -159,6 +160,15 @@ def _constant_difference(name, pairs):
     return None
 
 
+def _inverted(name, pairs):
+    """Zero exactly where it must not be, and the reverse."""
+    def swapped(example, actual, truth):
+        return bool((truth == 0).any()) and np.array_equal(actual == 0, truth != 0)
+    if everywhere(pairs, swapped):
+        return "is 0 exactly where the truth is not, and the reverse: a mask is inverted"
+    return None
+
+
 def _rounded(name, pairs):
     """So nearly right that no term can be wrong."""
     errors = [abs(actual - truth).max() / (abs(truth).max() or 1) for _, actual, truth in pairs]
@@ -169,5 +179,5 @@ def _rounded(name, pairs):
     return None
 
 
-TESTS = (_constant_factor, _order_of_axes, _reversed_or_rolled, _misplaced, _unequal_along, _summed_over_another_axis,
-         _factor_by_slice, _constant_difference, _rounded)
+TESTS = (_constant_factor, _inverted, _order_of_axes, _reversed_or_rolled, _misplaced, _unequal_along,
+         _summed_over_another_axis, _factor_by_slice, _constant_difference, _rounded)

@@ -2,9 +2,12 @@
 
 import re
 
+import numpy as np
+
 from parity_tests.harness.doctor.evidence import meaning, numbers_of
 from parity_tests.harness.doctor.jobs import Search
-from parity_tests.harness.doctor.edits import DOCTOR, Edit
+from parity_tests.harness.doctor.edits import Edit
+from parity_tests.harness.doctor.source import DOCTOR
 from parity_tests.harness.doctor.verdict import Finding, names_text
 
 MOST_JOBS = 4
@@ -29,10 +32,15 @@ SAYINGS = {
     "order of the results": "the gradients are returned in the wrong order",
     "repeated index": "an index that occurs several times keeps only one of its values: contributions must pile up",
     "accumulate": "`=` and `+=` are exchanged",
+    "overwritten": "each turn of the loop overwrites `{detail}`, where all turns must be added up",
     "too much": "something in `{detail}` is too much",
     "name": "`{detail}` is not the right array there",
     "factor": "a factor is missing: {detail}",
+    "function": "`{detail}` itself is not what is needed there, but a function of it is (its exp, root, square, 1 "
+                "minus it, ...)",
     "term": "a term is missing: something must be added or subtracted",
+    "value": "`{detail}` goes wrong there",
+    "reverse": "`{detail}` must be reversed there",
     "path": "a path is missing: the part of the gradient that comes through {detail}",
 }
 
@@ -60,7 +68,9 @@ def search_for(subject, chosen, wrong, right, seconds):
         everything=[example.everything for example in chosen],
         factors=_common([_factors(example) for example in chosen]),
         terms=_common([_terms(subject, example) for example in chosen]),
-        arrays=_common([_arrays(subject, example) for example in chosen]), seconds=seconds)
+        arrays=_common([_arrays(subject, example) for example in chosen]),
+        values=_common([_values(subject, example) for example in chosen]),
+        same_sizes=len({tuple(example.sizes.values()) for example in chosen}) == 1, seconds=seconds)
 
 
 def _common(tables):
@@ -84,6 +94,18 @@ def _terms(subject, example):
             if known.function in functions}
 
 
+def _values(subject, example):
+    """{"the gradient of a local of the forward": its value} of our plain backward pass."""
+    function = f"{subject.name}.backward" if subject.is_module else f"{subject.name}_backward"
+    found, seen = {}, list(example.results.values())    # a result in the place of a result tells nothing
+    for known in example.known:
+        is_whole = known.function == function and "_from_" not in known.name
+        if is_whole and not any(np.array_equal(known.value, other) for other in seen):
+            seen.append(known.value)
+            found[f"the gradient of `{known.name.removeprefix('d_')}`"] = known.value
+    return found
+
+
 def _arrays(subject, example):
     """{name: value} of the locals of our plain forward pass."""
     functions = (subject.name, "softmax") if not subject.is_module else (f"{subject.name}.forward",)
@@ -94,7 +116,7 @@ def _arrays(subject, example):
 def read(wrong, found):
     """Findings: the plainest edit for all wrong gradients, else one for each that can be made right."""
     found = [(Edit(*edit), names) for edit, names in found or []]
-    found.sort(key=lambda pair: (-len(pair[1]), pair[0].rank))
+    found.sort(key=lambda pair: (-len(pair[1]), pair[0].rank + _doubt(pair[0], set(pair[1]) != set(wrong))))
     told, findings = set(), []
     for edit, names in found:
         if set(names) & told:
@@ -106,12 +128,19 @@ def read(wrong, found):
     return findings
 
 
+def _doubt(edit, is_partial):
+    """An order that is exchanged spoils all that depends on it: where it helps only some, it is hardly the cause."""
+    return 3 if is_partial and edit.kind in ("order of the names", "exchanged") else 0
+
+
 def _readable(source):
     """The edited statement, without the look-up of what the search put in."""
     return re.sub(rf"{DOCTOR}\['(.+?)'\]", r"(\1)", source)
 
 
 def _finding(edit, names, others, partial):
+    if edit.kind == "value":
+        return _of_value(edit, names)
     saying = SAYINGS[edit.kind].format(detail=edit.detail)
     if edit.kind == "factor":
         saying += meaning(edit.detail)
@@ -120,3 +149,12 @@ def _finding(edit, names, others, partial):
             + (", whatever else is wrong." if partial else "."))
     return Finding("repair", text, answer=f"line {edit.line}: {_readable(edit.after)}", line=edit.line,
                    names=tuple(names))
+
+
+def _of_value(edit, names):
+    """The line at which it goes wrong, where no small change helps."""
+    local, _, what = edit.detail.partition("|")
+    return Finding("line", f"It goes wrong in line {edit.line}: `{local}` must be {what} there, and is not. With the "
+                           f"right `{local}`, {names_text(names)} {'is' if len(names) == 1 else 'are'} right: what "
+                           "follows that line is right, as far as it is about this",
+                   line=edit.line, names=tuple(names))

@@ -29,7 +29,7 @@ def of_failure(subject, failure):
 
 
 def _missing(subject, failure):
-    return failure.message
+    return failure.message[0].upper() + failure.message[1:]
 
 
 def _syntax(subject, failure):
@@ -62,6 +62,8 @@ def _arguments(subject, failure):
 
 def _exception(subject, failure):
     text = f"It raises {failure.message}"
+    if not failure.line and "__str__" not in failure.message:
+        text += ". It happened outside of your file, or where it is loaded: does it change NumPy, or another module?"
     if "cache" in failure.source and not subject.is_module and hasattr(subject, "backward"):
         text += f". The cache holds {', '.join(cache_names(subject))}"
     return text
@@ -101,12 +103,22 @@ def _rows(judged):
     return [(example, result, row) for example, result, rows in judged.pairs for row in rows if row.problem]
 
 
+HINTS = {
+    "generator": ": a function with `yield` in it returns a generator; write `return`",
+    "coroutine": ": an `async` function returns a coroutine; write a plain `def`",
+    "list": ": np.array(...) makes an array of it, but better keep arrays all the way",
+    "float": ": float(...) or a sum over everything made one number of it",
+    "array of dtype": ": an array of Python objects comes from rows of different lengths, or from None in it",
+}
+
+
 def _not_an_array(judged):
     for example, _, row in _rows(judged):
         if not isinstance(row.actual, np.ndarray):
-            hint = (": the gradient must be added to .grad" if row.kind == "parameter gradient" else "")
-            return Finding("structure", f"{row.name} {row.problem} of shape "
-                                        f"{row.expected.shape}{hint}", names=(row.name,))
+            hint = (": the gradient must be added to .grad" if row.kind == "parameter gradient" else
+                    HINTS.get(getattr(row.actual, "type", ""), ""))
+            shape = f"{', must be an array' if row.actual is None else ','} of shape {row.expected.shape}"
+            return Finding("structure", f"{row.name} {row.problem}{shape}{hint}", names=(row.name,))
     return None
 
 
@@ -115,7 +127,8 @@ def _shapes(judged):
     told = {}
     for example, _, row in _rows(judged):
         if isinstance(row.actual, np.ndarray) and row.actual.shape != row.expected.shape and row.name not in told:
-            other = next((name for name, truth in example.gradients.items() if agrees(row.actual, truth)), None)
+            other = next((name for name, truth in example.gradients.items() if agrees(row.actual, truth)
+                          and any(name == wrong.name for _, _, wrong in _rows(judged))), None)
             hint = f": it is {other}, so the order is not right" if other else shape_hint(row.actual, row.expected)
             told[row.name] = Finding("structure", f"{row.name} {row.problem}{hint}", names=(row.name,))
     return list(told.values())
@@ -173,7 +186,7 @@ def _not_finite(judged):
             if origin is not None:
                 text += f". The first local that has one is {origin.name}, line {origin.line}"
                 text += _why_not_finite(example)
-            return Finding("structure", text, line=origin and origin.line, names=(row.name,))
+            return Finding("not finite", text, line=origin and origin.line, names=(row.name,))
     return None
 
 

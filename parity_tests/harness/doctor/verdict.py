@@ -4,6 +4,7 @@ import dataclasses
 import html
 import json
 import os
+import re
 
 import numpy as np
 
@@ -16,7 +17,8 @@ MOST_FINDINGS = 3
 
 @dataclasses.dataclass
 class Finding:
-    """One thing that was found out. kind: "structure", "catalogue", "repair", "match", "ratio", "probe" or "place".
+    """One thing that was found out. kind: "structure", "catalogue", "similar", "order", "path", "output", "repair",
+    "match", "ratio", "line", "probe", "place" or "not finite".
 
     text: what a learner can act on. bug: the name of a catalogued bug. answer: the change that makes it right, which is
     told only to those who ask.
@@ -30,7 +32,8 @@ class Finding:
     names: tuple = ()
 
     def __str__(self):
-        return self.text + (f"\n`python -m parity_tests bugs show {self.bug}` tells its story." if self.bug else "")
+        text = self.text if self.text.endswith((".", "?", "!")) or "\n" in self.text else f"{self.text}."
+        return text + (f"\n`python -m parity_tests bugs show {self.bug}` tells its story." if self.bug else "")
 
 
 def names_text(names):
@@ -80,13 +83,16 @@ class Verdict:
     def headline(self):
         """One line: passed, or what is wrong."""
         if self.passed:
-            return f"{self.name}: passed. {len(self.counted)} arrays compared, all are right."
+            count = len(self.counted)
+            return f"{self.name}: passed. " + ("The one array is right." if count == 1 else
+                                               f"{count} arrays compared, all are right.")
         if self.failure is not None:
             return f"{self.name}: " + ("not written yet." if self.failure.kind == "stub" else "it did not run.")
         wrong = [row for row in self.counted if row.problem]
         if not wrong:
             return f"{self.name}: not right yet" + (", though all values are." if self.counted else ".")
-        return f"{self.name}: not right yet. {len(wrong)} of {len(self.counted)} arrays are wrong."
+        return (f"{self.name}: not right yet. {len(wrong)} of {len(self.counted)} arrays "
+                f"{'is' if len(wrong) == 1 else 'are'} wrong.")
 
     @property
     def overview(self):
@@ -122,8 +128,9 @@ class Verdict:
         from parity_tests.harness.pages.heatmap import heatmaps_html
 
         color = "#1a7f37" if self.passed else "#b35900"
-        parts = [f'<div style="font-family: sans-serif; max-width: 60em"><p style="color: {color}; font-weight: bold">'
-                 f"{html.escape(self.headline)}</p>"]
+        parts = ['<div style="font-family: sans-serif; max-width: 60em; overflow-wrap: anywhere">'
+                 f'<p style="border-left: 5px solid {color}; padding-left: 8px; font-weight: bold">'
+                 f"{html.escape(self.headline)}</p>"]    # text in the page's own color, dark or light
         parts += [f"<div>{html.escape(line)}</div>" for line in self.overview]
         row = self.first_wrong
         if row is not None:
@@ -133,7 +140,7 @@ class Verdict:
             if _comparable(row):
                 parts.append(heatmaps_html(row.actual, row.expected))
         if self.diagnosis:
-            items = [html.escape(str(finding)).replace("\n", "<br>") for finding in self.diagnosis]
+            items = [_code(html.escape(str(finding))).replace("\n", "<br>") for finding in self.diagnosis]
             parts.append(f"<ol>{''.join(f'<li>{item}</li>' for item in items)}</ol>")
         parts += [f"<p><small>{html.escape(note)}</small></p>" for note in self.notes]
         if self.printed.strip():
@@ -152,8 +159,14 @@ class Verdict:
         return json.dumps(data, indent=1, allow_nan=False)
 
 
+def _code(text):
+    """`x` in HTML."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+
+
 def _comparable(row):
-    return isinstance(row.actual, np.ndarray) and row.actual.shape == row.expected.shape and row.actual.size > 0
+    return (isinstance(row.actual, np.ndarray) and row.actual.shape == row.expected.shape and row.actual.size > 0
+            and row.actual.dtype.kind in "biuf")
 
 
 def _row_data(row, with_arrays=False):

@@ -17,7 +17,8 @@ def recorded(target, wanted, result, root=None):
         yield
         return
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "a debugger was started")    # a RecursionError ends tracing
+        # A RecursionError ends tracing; code that traces by itself is judged by its results.
+        warnings.filterwarnings("ignore", "a debugger (was started|is at work)")
         with record(root, also=target.files) as recording:
             yield
     result.locals = watched_locals(recording, target.files)
@@ -29,7 +30,8 @@ def watched_locals(recording, files):
     for call in recording.calls:
         if call.code.co_filename not in files:
             continue
-        for name, assignments in [*call.locals.items(), *call.attributes.items()]:
+        named = {name: call.versions(name) for name in call.locals}
+        for name, assignments in [*named.items(), *call.attributes.items()]:
             found += [Watched(local.time, call.path, call.function, name, number, local.line, local.value,
                               name in call.arguments and number == 0) for number, local in enumerate(assignments)]
         found += [Watched(local.time, call.path, call.function, "", number, local.line, local.value, False)

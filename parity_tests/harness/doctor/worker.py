@@ -5,6 +5,7 @@ it finds to the other as pickled messages, each as soon as it is known. A forked
 torch is not needed here, and not loaded.
 """
 
+import contextlib
 import copy
 import faulthandler
 import os
@@ -88,7 +89,10 @@ def _about(target):
 
 
 def _run_all(request, target, send):
-    """All jobs in order; the first once more, which shows a result that depends on earlier calls; then the search."""
+    """All jobs in order; the first once more, which shows a result that depends on earlier calls; then the search.
+
+    The search edits the learner's code, and comes last.
+    """
     run = RUNS[request.kind]
     for index, job in enumerate(request.jobs):
         send(("running", job.label))
@@ -98,6 +102,9 @@ def _run_all(request, target, send):
     if request.search:
         from parity_tests.harness.doctor.repair import search
         send(("repairs", search(request, target, run)))
+    if request.claims:
+        from parity_tests.harness.doctor.repair import refuted
+        send(("refuted", refuted(request, target, run)))
 
 
 def attempt(run, target, job, record_locals=None):
@@ -201,7 +208,8 @@ def main(serve=serve):
         guard(request, send)
         serve(request, send)
         answers.flush()
-        sys.stdout.flush()
+        with contextlib.suppress(Exception):    # the learner's code may have closed it
+            sys.stdout.flush()
         os._exit(0)    # threads and exit handlers of the learner's file have no say any more
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity_tests.harness import against, oracles
 from parity_tests.harness.judge import LARGEST_FLOAT32_BOUND, LAYER_BOUND, first_wrong
-from parity_tests.harness.recorder import Key
+from parity_tests.harness.recorder import Key, record
 from parity_tests.harness.report.places import (
     constructor_of, file_of, source_of, where_it_was_raised, without_folders)
 from parity_tests.harness.runs import NUMPY, function_forms, is_module
@@ -143,9 +143,13 @@ class _Examination:
                       **place)
 
     def constructor(self, path, name):
-        """The statement that made what has a wrong initial value."""
-        return constructor_of(self.case.build(NUMPY, "float64", np.random.default_rng(0)), path, name,
-                              file_of(self.case))
+        """The statement that made what has a wrong initial value; of the whole module, the function that made it."""
+        with record() as recording:
+            root = self.case.build(NUMPY, "float64", np.random.default_rng(0))
+        makers = [call.function for call in recording.calls if call.parent is None and "." not in call.function]
+        if not hasattr(root, name) and not path and makers:
+            return source_of(makers[-1])
+        return constructor_of(root, path, name, file_of(self.case))
 
     def fallback(self, passes, path="", form=""):
         """The function that must be at fault where no local tells: the module's at this path, or the primitive."""

@@ -17,8 +17,8 @@ BUGS = [
         training="It takes away what residual connections are for: that gradients reach the bottom. Measured with two "
                  "layers a side: 18 % of the words right instead of 98 %.",
         seen=(("https://github.com/paiml/entrenar/issues/313",
-               "24 blocks, the second skip missing: the gradient fell about sevenfold from block to block, and the "
-               "lower 19 never learnt."),),
+               "24 blocks, the second skip missing: the gradient fell five- to sevenfold from block to block, and the "
+               "lower 20 never learnt."),),
         case="residual: pre-norm, feed-forward"),
     Bug(name="residual-skip-gradient-does-not-pass-the-norm",
         title="With the norm after the sum, the skip's gradient is taken from above the norm.",

@@ -433,3 +433,37 @@ def test_every_kind_of_edit_has_a_saying():
             "repeated index", "accumulate", "overwritten", "constant", "function", "reverse", "value",
             "order of the results", "order of the names", "order of where"} <= kinds
     assert edits.ast.dump(node) == before, "an edit was not undone"
+
+
+def test_a_local_that_equals_a_right_gradient_is_never_blamed(own_file):
+    """Here q, k and v are gradients, whatever else those names stand for elsewhere."""
+    verdict = grade("scaled_dot_product_attention", own_file("""
+        from numpy_impl.layers import attention
+
+        def scaled_dot_product_attention_backward(d_output, cache):
+            q, k, v = attention.scaled_dot_product_attention_backward(d_output, cache)
+            k = k * k
+            return q, k, v
+        """))
+    assert (verdict.first_wrong.name, verdict.first_wrong.line) == ("k", 6)
+
+
+def test_noise_is_not_called_right(own_file):
+    verdict = grade("softmax", own_file("""
+        import numpy as np
+        from numpy_impl.layers.softmax import softmax_backward as right
+
+        def softmax_backward(d_y, cache):
+            return right(d_y, cache) * (1 + 1e-4 * np.random.randn(*d_y.shape))
+        """))
+    assert "gives another result later" in verdict.diagnosis[0].text
+    assert not any("are right" in finding.text for finding in verdict.diagnosis)
+
+
+def test_a_cache_that_is_taken_for_an_array(own_file):
+    verdict = grade("softmax", own_file("""
+        def softmax_backward(d_y, cache):
+            y = cache
+            return y * (d_y - (d_y * y).sum(axis=-1, keepdims=True))
+        """))
+    assert "The cache holds exponentials, total, divisor, y, axis" in verdict.diagnosis[0].text

@@ -130,11 +130,19 @@ def compare_locals(subject, example, result, about, right=()):
         function = local.function if subject.is_module else (
             "backward" if local.function == about["name"] else "forward" if local.function == subject.name else "?")
         expected = counterpart(example, local, function, last[local.path, local.function, local.name])
+        if _is_right_gradient(local, example):
+            continue    # whatever it is called
         if expected is not None and expected.shape == local.value.shape:
             row = Row(example.label, "local", local.name, local.value, expected, example.dtype, file=about["files"][0],
                       line=local.line, function=local.function, time=local.time)
             rows.append(judge(row))
     return rows
+
+
+def _is_right_gradient(local, example):
+    """Does a local of several numbers equal one of our gradients?"""
+    gradients = [known.value for known in example.known if known.is_backward]
+    return local.value.size > 1 and any(agrees(local.value, gradient) for gradient in gradients)
 
 
 def counterpart(example, local, function, last):

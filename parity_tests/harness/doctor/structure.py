@@ -13,6 +13,8 @@ from parity_tests.harness.doctor.compare import agrees
 from parity_tests.harness.doctor.jobs import arrays_in
 from parity_tests.harness.doctor.verdict import Finding
 
+ROUNDING = 1e-5    # relative: of values that a wider dtype than asked for may differ by
+
 
 def of_failure(subject, failure):
     """What to do about code that did not run through; a list of Finding."""
@@ -64,13 +66,15 @@ def _exception(subject, failure):
     text = f"It raises {failure.message}"
     if not failure.line and "__str__" not in failure.message:
         text += ". It happened outside of your file, or where it is loaded: does it change NumPy, or another module?"
-    if "cache" in failure.source and not subject.is_module and hasattr(subject, "backward"):
+    is_tuple_meant = any(text in failure.message for text in ("'tuple'", "inhomogeneous"))
+    if ("cache" in failure.source or is_tuple_meant) and not subject.is_module and hasattr(subject, "backward"):
         text += f". The cache holds {', '.join(cache_names(subject))}"
     return text
 
 
 def _timeout(subject, failure):
-    return f"It did not end: {failure.message}. A case takes a millisecond, so there is a loop that never ends."
+    return (f"It did not end: {failure.message}. A case takes a millisecond, so there is a loop that "
+            "never ends, or one that does very much more than it must.")
 
 
 def _killed(subject, failure):
@@ -84,8 +88,8 @@ ADVICE = {"missing": _missing, "syntax": _syntax, "stub": _stub, "exit": _exit, 
 
 def findings(subject, judged):
     """What is wrong with what was returned, before any arithmetic; a list of Finding, the first of each kind."""
-    found = [_count(judged), _not_an_array(judged), *_shapes(judged), _not_finite(judged), _dtype(judged),
-             _changed(subject, judged), _repeated(judged), _overwritten(judged)]
+    found = [_count(judged), _not_an_array(judged), *_shapes(judged), _not_finite(judged), _repeated(judged),
+             _dtype(judged), _changed(subject, judged), _overwritten(judged)]
     return [finding for finding in found if finding]
 
 
@@ -207,7 +211,9 @@ def _dtype(judged):
             wanted = np.dtype(example.dtype)
             origin = next((local for local in result.locals if local.is_assigned and local.value.dtype.kind == "f"
                            and local.value.dtype != wanted), None)
-            text = f"The values of {row.name} are right, but it {row.problem}, as the input is (case: {row.example})"
+            is_right = agrees(row.actual, row.expected, ROUNDING)
+            start = f"The values of {row.name} are right, but it" if is_right else row.name
+            text = f"{start} {row.problem}, as the input is (case: {row.example})"
             if wanted == np.float32:
                 text += (". A float64 constant makes the rest float64: np.sqrt(2) and np.zeros(n) are float64, "
                          "math.sqrt(2) and np.zeros(n, x.dtype) take on the array's dtype")

@@ -17,7 +17,8 @@ READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-full test test-long test-browser coverage report bugs mutation lint bench clean
+.PHONY: help venv demo demo-full test test-long test-browser coverage report bugs mutation docs docs-check lint bench \
+    clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +78,16 @@ mutation: $(READY) ## change each operator of the layers, and see that a test no
 coverage: $(READY) ## the tests again, with a report of the lines that they reach in runs/coverage
 	$(PYTEST) --cov --cov-report=term --cov-report=html $(ARGS)
 
+docs: $(READY) ## the book: docs/_build/html (needs npm)
+	@$(PY) -c 'import sphinx, myst_nb, sphinx_design, sphinx_copybutton, sphinxcontrib.bibtex, sphinx_rtd_theme' \
+	    2>/dev/null || \
+	    $(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,lab,test,docs]'
+	@$(PY) docs/get_mathjax.py
+	$(PY) -m sphinx -b html -n -W --keep-going $(ARGS) docs docs/_build/html
+
+docs-check: docs ## each page of the book in a headless Chromium (pip install -e '.[browser]' first)
+	$(PY) docs/check_pages.py
+
 lint: $(READY) ## flake8 and mypy
 	$(PY) -m flake8
 	$(PY) -m mypy
@@ -85,5 +96,6 @@ bench: $(READY) ## compare the speed of the twins
 	$(PY) -m parity_tests.bench
 
 clean: ## remove the environment, caches and builds; what is under runs/ stays
+	rm -rf docs/_build docs/api docs/node_modules
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .coverage .coverage.*
 	find numpy_impl torch_impl parity_tests -name __pycache__ -prune -exec rm -rf {} +

@@ -234,7 +234,7 @@ def test_labels_are_unique():
 @pytest.mark.parametrize("file", LAYER_FILES)
 def test_every_page_has_contract_and_equations(file):
     text = (PAGES / Path(file).name).with_suffix(".md").read_text()
-    assert re.match(r"# \S", text)
+    assert re.search(r"^# \S", text, re.MULTILINE)
     assert "\n## Contract\n" in text
     assert "\n## Equations\n" in text
 

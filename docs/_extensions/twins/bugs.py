@@ -1,0 +1,81 @@
+"""The bug catalogue in the book: `bug` shows one with its story and its diff, `bug-catalogue` all of a file."""
+
+import re
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from parity_tests.harness.bugs import all_bugs
+from parity_tests.harness.bugs.catalogue import __file__ as catalogue_file
+from twins.code import ROOT, escaped
+from twins.exercises import folded
+from twins.listing import parsed
+
+
+class BugDirective(SphinxDirective):
+    """`bug`: title, what it looks like, why people make it, what it does to training, the diff, and who has seen it.
+
+    With `:folded:` only its title is seen until the reader opens it.
+    """
+
+    required_arguments = 1
+    option_spec = {"folded": directives.flag}
+    has_content = True
+
+    def run(self):
+        name = self.arguments[0]
+        bug = all_bugs().get(name)
+        if bug is None:
+            raise self.error(f"{self.name}: the catalogue has no bug {name!r}")
+        self.env.note_dependency(str(ROOT / bug.path))
+        place = {"ids": [nodes.make_id(f"bug-{name}")]}
+        if "folded" in self.options:
+            node = folded(title=bug.title, kind="bug", **place)
+        else:
+            node = nodes.admonition("", nodes.title("", bug.title), classes=["bug"], **place)
+        node += parsed(self, markdown(bug))
+        self.state.nested_parse(self.content, self.content_offset, node)
+        return [node]
+
+
+def markdown(bug):
+    """The story of a bug as MyST."""
+    diff = "\n".join(line.rstrip() for line in bug.diff().splitlines()[2:]).rstrip()
+    parts = [escaped(bug.looks), f"```diff\n{diff}\n```", escaped(bug.why), escaped(bug.training)]
+    if bug.seen:
+        parts.append("Seen:")
+        parts += [f"- {escaped(what)} [{address(url)}]({url})" for url, what in bug.seen]
+    noticed = f"the case *{escaped(bug.case)}*, {bug.form} form" if bug.case else f"the tests of {bug.file}"
+    parts.append(f"*Catalogued as* `{bug.name}`*; noticed by* {noticed}.")
+    return "\n\n".join(parts)
+
+
+def address(url):
+    """A link's text: "pytorch/pytorch#41508" for a thread on GitHub, else the host."""
+    thread = re.match(r"https://github\.com/([^/]+/[^/]+)/(?:issues|pull|discussions)/(\d+)", url)
+    return f"{thread[1]}#{thread[2]}" if thread else re.sub(r"^https?://(www\.)?([^/]+).*", r"\2", url)
+
+
+class BugCatalogue(SphinxDirective):
+    """`bug-catalogue`: every bug, under a heading for each file."""
+
+    def run(self):
+        self.env.note_dependency(catalogue_file)
+        files = {}
+        for bug in all_bugs().values():
+            files.setdefault(bug.file, []).append(bug.name)
+        lines = []
+        for file, names in files.items():
+            lines += [f"## {file}", "", *(f":::{{bug}} {name}\n:folded:\n:::\n" for name in names)]
+        holder = nodes.section()
+        holder.document = self.state.document
+        self.state.nested_parse(StringList("\n".join(lines).splitlines(), self.get_source_info()[0]),
+                                self.content_offset, holder, match_titles=True)
+        return holder.children
+
+
+def setup(app):
+    app.add_directive("bug", BugDirective)
+    app.add_directive("bug-catalogue", BugCatalogue)

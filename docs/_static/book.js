@@ -1,0 +1,12 @@
+// A link into something that is folded opens it; the address bar does the rest.
+function unfold() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let around = target; around; around = around.parentElement) {
+    if (around.tagName === "DETAILS") around.open = true;
+    const tab = around.classList.contains("sd-tab-content") && around.previousElementSibling?.getAttribute("for");
+    if (tab) document.getElementById(tab).checked = true;
+  }
+  target?.scrollIntoView();
+}
+addEventListener("hashchange", unfold);
+addEventListener("load", () => location.hash && unfold());

@@ -10,7 +10,8 @@ import re
 import numpy as np
 import pytest
 
-from numpy_impl.layers import activations, attention, feed_forward, linear, losses, normalization, softmax
+from numpy_impl.layers import (
+    activations, attention, feed_forward, linear, losses, normalization, positional_encoding, softmax)
 from numpy_impl.models import encoder
 from numpy_impl.training import gradients
 from parity_tests.harness import against
@@ -182,10 +183,12 @@ def test_a_bug_that_no_local_shows_is_named_by_its_method():
      "feed_forward: FeedForward, ReLU"),
     (feed_forward.GatedFeedForward.__init__, "Dropout(dropout)", "Dropout(0.0)",
      "feed_forward: GatedFeedForward, dropout"),
+    (positional_encoding.RotaryPositionalEncoding.__init__, 'checks.positive("base", base)', "10000.0",
+     "positional_encoding: RotaryPositionalEncoding, interleaved, base=100"),
 ], ids=["an argument in place", "the cache in place", "the cache", "a number in the cache", "values in another order",
         "gradients in another order", "an argument lost", "another cache", "a later exception", "a number",
         "a parameter's gradient", "an initial value", "another's initial value", "a parameter too many",
-        "another module", "another option"])
+        "another module", "another option", "another table"])
 def test_the_first_wrong_statement_is_the_planted_one(function, old, new, case):
     with planted(function, old, new):
         wrong = entry_of(case)["first_wrong"]

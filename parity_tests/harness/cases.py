@@ -15,6 +15,7 @@ from parity_tests.harness.runs import (
     NUMPY, TORCH, as_array, copied, has_lean_form, is_floating, is_module, numpy_forms, run_numpy, run_torch,
     to_precision, upstream_gradients)
 
+TABLE_BOUND = 8    # eps
 FORMS = ("plain", "lean", "plain float32", "lean float32", "contract")
 
 
@@ -295,6 +296,10 @@ def _compare_initial(ours, theirs):
                      problem=f"is {value!r}, torch's is {vars(twin)[name]!r}")
                  for name, value in vars(module).items() if name in vars(twin) and not name.startswith("_")
                  and isinstance(value, (bool, int, float, str)) and repr(value) != repr(vars(twin)[name])]
+        # Tables, which are no part of the state: each twin has a sine of its own.
+        tables = {f"{path}.{name}".lstrip("."): (value, as_array(getattr(twin, name)))
+                  for name, value in vars(module).items() if isinstance(value, np.ndarray) and hasattr(twin, name)}
+        rows += [judge(name, "initial value", mine, its, TABLE_BOUND) for name, (mine, its) in tables.items()]
     return [dataclasses.replace(row, time=-1) for row in rows]
 
 

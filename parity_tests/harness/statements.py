@@ -60,7 +60,8 @@ def _statements(body):
         lines = range(node.lineno, max(last_line, node.lineno) + 1)
         targets = _assigned(node, is_compound=bool(blocks))
         names = dict.fromkeys(name for target in targets for name in _names_in(target))
-        attributes = dict.fromkeys(ast.unparse(whole) for whole in map(_whole, targets) if _is_of_self(whole))
+        wholes = [_whole(part) for target in targets for part in getattr(target, "elts", [target])]
+        attributes = dict.fromkeys(ast.unparse(whole) for whole in wholes if _is_of_self(whole))
         found.append(Statement(lines, tuple(names), tuple(attributes)))
         for block in blocks:
             found += _statements(block)

@@ -98,6 +98,8 @@ CASES = [
     multi_head("one group of heads", MASKED_ROW, num_heads=4, num_key_value_heads=1, dropout=0.4),
     module_case("returns weights", "MultiHeadAttention",
                 sequences(PADDING, "query", "key", "value", return_weights=True), dropout=0.4),
+    module_case("returns weights", "SelfAttention", sequences(TRIANGLE, "x", queries=4, return_weights=True)),
+    module_case("returns weights", "CrossAttention", sequences(PADDING, "x", "memory", return_weights=True)),
     module_case("causal", "SelfAttention", sequences(TRIANGLE, "x", queries=4)),
     module_case("dropout", "SelfAttention", sequences(TRIANGLE, "x", queries=4), dropout=0.4),
     module_case("two groups of heads", "SelfAttention", sequences(TRIANGLE, "x", queries=4), num_heads=4,

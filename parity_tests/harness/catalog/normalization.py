@@ -50,6 +50,7 @@ CASES = [
     Case("normalization: RMSNorm of four axes", layer("RMSNorm", 6), rows(2, 2, 3, 6)),
     BATCH_NORM,
     dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d of (N, D)", inputs=rows(7, 5)),
+    dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d of one sequence", inputs=rows(1, 7, 5)),
     dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d in evaluation", training=False),
     dataclasses.replace(BATCH_NORM, name="normalization: BatchNorm1d of (N, D) in evaluation", inputs=rows(7, 5),
                         training=False),

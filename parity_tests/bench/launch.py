@@ -14,8 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+from parity_tests.harness.threads import THREAD_VARIABLES
+
 ROOT = Path(__file__).resolve().parents[2]
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def in_turns(commands, launches, threads, pause):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from parity_tests.harness.bugs import suite
 from parity_tests.harness.bugs.catalogue import all_bugs
 from parity_tests.harness.pages import page
+from parity_tests.harness.threads import one_thread
 
 FOLDER = Path(__file__).parent
 PROCESSES = 2
@@ -23,7 +24,6 @@ SECONDS_TO_EXIT = 10
 # What else may kill a bug that its own test file lets live: the tests of what is built of the layers. The tests of the
 # lab are not asked, since they plant the same bugs.
 OTHER_TESTS = ("encoder", "decoder", "transformer", "residual", "trainer", "trajectory", "decoding", "other_libraries")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def own_tests(bug):
@@ -117,7 +117,7 @@ def _context():
 def _start(context, task):
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=suite.serve, args=(sender, *task))
-    with _environment(dict.fromkeys(THREADS, "1")):    # the server inherits it: BLAS reads it once
+    with one_thread():    # the server inherits it
         process.start()
     sender.close()
     return receiver, process
@@ -150,20 +150,6 @@ def _end(process):
         process.kill()
     process.join()
     process.close()
-
-
-@contextlib.contextmanager
-def _environment(values):
-    previous = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in previous.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 # What is written and printed

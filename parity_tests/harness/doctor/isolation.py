@@ -22,13 +22,13 @@ from pathlib import Path
 
 from parity_tests.harness.doctor import worker
 from parity_tests.harness.doctor.jobs import Failure
+from parity_tests.harness.threads import THREAD_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[3]
 GRACE = 2.0             # seconds after its time limit in which the child can say for itself where it was
 STARTING = 20.0         # seconds in which a busy machine must have started it
 KEPT = 2000             # characters of what it prints: so many from the beginning, and so many from the end
 MARK = "PARITY_TESTS_DOCTOR"    # in the environment of a child, and so of all that it starts
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 @dataclasses.dataclass
@@ -71,8 +71,8 @@ def _start(request, path, answers):
     """A fresh interpreter; the learner's file is loaded there."""
     path.write_bytes(pickle.dumps(request))
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, **ONE_THREAD, MARK: str(answers), "PYTHONPATH": os.pathsep.join(paths),
-                   "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: str(answers),
+                   "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     return subprocess.Popen([sys.executable, "-m", request.program, str(path), str(answers)], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
                             start_new_session=os.name == "posix")

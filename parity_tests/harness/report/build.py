@@ -1,6 +1,5 @@
 """Build the report: examine the cases, in several processes if there are many, and sum up."""
 
-import contextlib
 import fnmatch
 import json
 import multiprocessing
@@ -19,11 +18,11 @@ from parity_tests.harness.pages.page import write as write_file
 from parity_tests.harness.report.examine import COLUMNS, FORMS, examine
 from parity_tests.harness.report.page import html
 from parity_tests.harness.report.places import in_order
+from parity_tests.harness.threads import one_thread
 
 PROCESSES = min(4, os.cpu_count() or 1)
 FEW = 24    # cases; starting a process takes as long as examining so many
 SCOREBOARD = Path("runs/bugs/scoreboard.json")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def report(cases=None, folder=None, *, processes=None, progress=False):
@@ -78,7 +77,7 @@ def _examine_here(cases, bar):
 def _examine_in_processes(cases, processes, bar):
     """Several processes, each with one thread of BLAS. The last cases are the largest, so they come first."""
     entries = {}
-    with _environment(dict.fromkeys(THREADS, "1")):    # the processes inherit it; BLAS reads it once, when it is loaded
+    with one_thread():
         pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
         with pool:
             futures = [pool.submit(examine_by_name, case.name) for case in reversed(cases)]
@@ -92,20 +91,6 @@ def _examine_in_processes(cases, processes, bar):
 def examine_by_name(name):
     """Examine a case of the catalog: what a process is told to do, as it cannot be handed a Case."""
     return examine(catalog.all_cases()[name])
-
-
-@contextlib.contextmanager
-def _environment(values):
-    previous = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in previous.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 # Sums

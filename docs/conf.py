@@ -15,7 +15,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECL
     os.environ[name] = "1"
 os.environ["SOURCE_DATE_EPOCH"] = "0"    # no figure holds the time at which it was drawn
 
-from twins.digest import BUILD, digest    # noqa: E402  (the path comes first)
+from book.digest import BUILD, digest    # noqa: E402  (the path comes first)
 
 # A profile of IPython of their own, so that nobody's startup files take part.
 os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
@@ -59,10 +59,11 @@ locale_dirs = ["locale"]
 nb_execution_mode = "cache"
 # A result is as old as the code that made it: when a source of ours changes, all cells run again.
 nb_execution_cache_path = str(BUILD / "cells" / digest())
-# BOOK_ONLY=derivations/softmax runs the cells of that page alone, and leaves out the lab: for whoever writes it.
-if only := os.environ.get("BOOK_ONLY"):
-    nb_execution_excludepatterns = [str(page.relative_to(DOCS)) for page in DOCS.glob("*/*.md")
-                                    if page.relative_to(DOCS).with_suffix("").as_posix() != only]
+# BOOK_ONLY="derivations/softmax part1/calculus" runs the cells of these pages alone, and leaves out the lab: for
+# whoever writes them.
+if only := os.environ.get("BOOK_ONLY", "").split():
+    nb_execution_excludepatterns = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")
+                                    if page.relative_to(DOCS).with_suffix("").as_posix() not in only]
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True

@@ -11,7 +11,8 @@ from numpy_impl.training.checkpoint import load_checkpoint
 from numpy_impl.training.evaluation import Evaluation
 from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, LOG
-from parity_tests.harness.small import PACKAGES, TWINS, arguments, run_python, strict_json
+from parity_tests.harness.small import PACKAGES, arguments, run_python, strict_json
+from parity_tests.side_by_side import TWINS
 
 each_twin = pytest.mark.parametrize("twin", TWINS)
 TEXTS = ["abc", "j", "hgfedcba", "aaaabbbb"]

@@ -13,7 +13,8 @@ from numpy_impl.training.checkpoint import load_checkpoint
 from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, Trainer
 from parity_tests import demo
-from parity_tests.harness.small import SIZES, TWINS, run_python, strict_json
+from parity_tests.harness.small import SIZES, run_python, strict_json
+from parity_tests.side_by_side import TWINS
 
 STEPS = 12
 COLUMNS = {"step", "numpy_loss", "torch_loss", "numpy_seconds", "torch_seconds", "parameter_difference",

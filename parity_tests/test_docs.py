@@ -13,25 +13,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from numpy_impl.layers.softmax import softmax, softmax_backward
-from parity_tests.harness.catalog import all_cases
+from numpy_impl.layers.softmax import softmax
 from parity_tests.harness.equations import label_of
-from parity_tests.harness.runs import is_module
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "api", "locale"} & set(path.parts))
 EXECUTED = [page for page in PAGES if page.read_text(encoding="utf-8").startswith("---\nfile_format: mystnb\n")]
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?:---\n(.*?)^---\n)?((?:^:[^\n]*\n)*)(.*?)^```$",
                   re.MULTILINE | re.DOTALL)
+CHAPTERS = [page for page in EXECUTED if re.fullmatch(r"part\d", page.parent.name)]
+QUESTIONS = [page for page in EXECUTED if page.parent.parent.name == "questions"]
+GROUPS = sorted({page.parent.name for page in QUESTIONS})
 # The sections of a derivation, in their order; those that do not apply are left out.
 SECTIONS = ("Contract", "Graph", "Derivation", "By hand", "What it means", "Equations", "Checks and cost",
             "What breaks", "Exercises", "What to read next")
-PRIMITIVES = {case.numpy_twin().__name__: case for case in reversed(all_cases().values())    # of several the first
-              if not is_module(case.numpy_twin())
-              and f"{case.numpy_twin().__name__}_backward" in vars(inspect.getmodule(case.numpy_twin()))}
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +37,6 @@ def paths(monkeypatch):
     for folder in (DOCS, DOCS / "_extensions"):
         monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("MPLBACKEND", "agg")
-
-
-@pytest.fixture
-def book():
-    return importlib.import_module("book")
 
 
 def cells(page):
@@ -57,68 +49,6 @@ def prose(page):
     text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$", "", text, flags=re.DOTALL)
     return re.sub(r"\{[\w:]+\}`[^`]*`|`[^`]*`|\]\([^)]*\)", "", text)
-
-
-# Helpers
-
-
-def test_walk_shows_each_statement_with_what_it_assigned(book):
-    x = np.array([[0, np.log(2), np.log(3)]])
-    run = book.walk(softmax, x=x, d_y=np.array([[6.0, 0, 0]]), fractions=True)
-    codes = [code for code, _, _ in run.rows]
-    assert codes[0] == "x" and "exponentials = np.exp(shifted)" in codes and codes[-1] == "d_x = d_shifted"
-    assert not any(code.endswith("= cache") for code in codes)
-    np.testing.assert_allclose(run["d_x"], softmax_backward(np.array([[6.0, 0, 0]]), softmax(x)[1]))
-    assert "1/6  1/3  1/2" in str(run.only("y"))
-    with pytest.raises(KeyError):
-        run["nothing"]
-
-
-def test_numbers_as_text(book):
-    shown = book.show(x=np.array([[1 / 3, -2], [0, np.inf]]), fractions=True)
-    assert shown == "x: (2, 2)\n    1/3   -2\n      0  inf"
-    assert book.show(x=np.array([-1e-9, 2])).endswith("    0.0000  2.0000")
-
-
-def test_operations_and_bytes_are_counted(book):
-    x, weight = np.ones((4, 3)), np.ones((3, 5))
-    assert book.operations(lambda x, weight: (x @ weight).sum() + 1, x, weight) == {"matmul": 2 * 4 * 3 * 5, "add": 21}
-    assert book.operations(np.exp, x) == {"exp": 12}
-    assert book.cache_bytes((x, x, "text", (weight, None))) == x.nbytes + weight.nbytes
-
-
-@pytest.mark.parametrize("name", PRIMITIVES)
-def test_every_primitive_can_be_drawn(name, book):
-    from matplotlib import pyplot
-    case = PRIMITIVES[name]
-    book.graph_of(case.numpy_twin(), **case.draw_inputs())
-    drawn = [text.get_text() for text in pyplot.gca().texts]
-    pyplot.close("all")
-    assert "d_y" in drawn or any(text.startswith("d_") for text in drawn)
-    arguments = [argument for argument, value in case.draw_inputs().items() if isinstance(value, np.ndarray)]
-    assert set(arguments) <= set(drawn)
-
-
-def test_the_graph_of_softmax(book):
-    graph, found = importlib.import_module("book.graph"), {}
-    drawn = graph.Graph.draw
-    try:
-        graph.Graph.draw = lambda self: found.update(graph=self)
-        book.graph_of(softmax, x=np.ones((2, 3)))
-    finally:
-        graph.Graph.draw = drawn
-    arrows = {(source.name, target.name): share for source, target, share in found["graph"].arrows}
-    assert arrows == {
-        ("x", "row_max"): None, ("row_max", "shift"): None, ("x", "shifted"): "", ("shift", "shifted"): None,
-        ("shifted", "exponentials"): "", ("exponentials", "total"): "", ("total", "divisor"): "",
-        ("exponentials", "y"): "d_exponentials_from_y", ("divisor", "y"): ""}
-    assert found["graph"].boxes["total"].shape == "(2, 1)" and not found["graph"].boxes["shift"].gradient
-
-
-def test_verdicts_come_from_the_oracles(book):
-    found = book.verdicts("softmax: softmax")
-    assert {row[1].partition(":")[0] for row in found.rows} >= {"derivatives", "adjoint identity"}
-    assert 0 < found.worst() < 128 * np.finfo("float64").eps
 
 
 # Pages
@@ -153,6 +83,36 @@ def test_derivations_keep_to_the_template(page):
     known = [heading for heading in headings if heading in SECTIONS]
     assert known == [section for section in SECTIONS if section in known]
     assert {"Contract", "Equations", "Exercises"} <= set(known)
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_chapters_keep_to_the_template(page):
+    text, found = page.read_text(encoding="utf-8"), cells(page)
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert "\n**The question.** " in text and headings[-2:] == ["Exercises", "What to read next"]
+    assert sum("alt:" in options for options, _ in found) >= 2    # figures
+    assert sum(not re.search(r"remove-|hide-", options) for options, _ in found) >= 3    # examples
+    exercises = re.findall(r"^::::\{exercise\}.*?^::::$|^:::\{graded\}", text, re.MULTILINE | re.DOTALL)
+    assert len(exercises) >= 3
+    assert all(one.startswith(":::{graded}") or (":::{hint}" in one and ":::{answer}" in one) for one in exercises)
+
+
+@pytest.mark.parametrize("page", QUESTIONS, ids=lambda page: page.stem)
+def test_questions_have_an_answer_an_experiment_and_a_figure(page):
+    text, found = page.read_text(encoding="utf-8"), cells(page)
+    title, body = re.search(r"^# (.+)\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL).groups()
+    assert title.endswith("?") and body.startswith("**") and "\n## More\n" in text
+    assert any("alt:" in options for options, _ in found)
+    assert "np.random.default_rng(" in found[0][1] or "rng" not in text
+    assert any("remove-" not in options for options, _ in found)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_questions_are_numbered(group):
+    found = importlib.import_module("book.questions").questions(DOCS / "questions" / group)
+    assert all(len(answer) <= 200 for _, _, _, answer in found)
+    numbers = [number for number, _, _, _ in found]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_every_work_that_a_docstring_names_is_in_the_bibliography():

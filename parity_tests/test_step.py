@@ -5,7 +5,8 @@ import pytest
 from scipy.special import log_softmax
 
 from numpy_impl.text.vocabulary import Vocabulary
-from parity_tests.harness.small import TWINS, gradients, small_trainer
+from parity_tests.harness.small import gradients, small_trainer
+from parity_tests.side_by_side import TWINS
 
 each_twin = pytest.mark.parametrize("name", TWINS)
 

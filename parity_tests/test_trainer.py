@@ -17,8 +17,9 @@ from numpy_impl.training.checkpoint import CheckpointError, load_checkpoint, sav
 from numpy_impl.training.log import read_log
 from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, LOG, Trainer, copy_into, micro_batches
-from parity_tests.harness.small import (PACKAGES, ROOT, TWINS, arguments, gradients, largest_errors,
+from parity_tests.harness.small import (PACKAGES, ROOT, arguments, gradients, largest_errors,
                                         moments, run_python, small_task, small_trainer, strict_json, weights)
+from parity_tests.side_by_side import TWINS
 
 EPS = np.finfo("float64").eps
 each_twin = pytest.mark.parametrize("twin", TWINS)

@@ -4,6 +4,7 @@ A figure is at most WIDTH inches wide, so that its letters can still be read on 
 """
 
 import matplotlib
+import numpy as np
 from matplotlib import pyplot as plt
 
 WIDTH = 5.2
@@ -38,6 +39,28 @@ def use_vectors():
 def new_figure(width=WIDTH, height=3.0, rows=1, columns=1, **options):
     """(figure, axes) of this size in inches. options: those of `plt.subplots`."""
     return plt.subplots(rows, columns, figsize=(width, height), **options)
+
+
+def heat(axes, array, rows=(), columns=(), title="", numbers="", **options):
+    """Draw a matrix as a heat map on `axes`. Returns the image, for a colour bar.
+
+    rows, columns: what to write beside each. numbers: a format such as ".2f" to write each number into its cell.
+    options: those of `imshow`, such as vmin=0, vmax=1; a map whose numbers have both signs wants cmap="RdBu_r".
+    """
+    array = np.asarray(array)
+    image = axes.imshow(array, aspect="equal", interpolation="nearest", **options)
+    axes.grid(False)
+    axes.set_title(title)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    if numbers:
+        for (row, column), value in np.ndenumerate(array):
+            dark = np.dot(image.to_rgba(value)[:3], (0.3, 0.59, 0.11)) < 0.5
+            axes.text(column, row, format(value, numbers), ha="center", va="center", fontsize=8,
+                      color=PAPER if dark else INK)
+    return image
 
 
 use_vectors()

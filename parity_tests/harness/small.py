@@ -1,5 +1,6 @@
 """Tasks, models and settings so small that a training run takes a second or two."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from numpy_impl.models.config import TransformerConfig
 from numpy_impl.text.tasks import make_task
 from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import Trainer
-from parity_tests.side_by_side import TWINS, ZERO_GRADIENT
+from parity_tests.harness.judge import ZERO_GRADIENT
 
 PACKAGES = {"numpy": "numpy_impl", "torch": "torch_impl"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,8 @@ def small_trainer(twin, directory=None, *, task=None, sizes=None, **settings):
     task = task or small_task()
     count = len(task.vocabulary)
     config = TransformerConfig(count, count, **{**SIZES, "max_length": 16, **(sizes or {})})
-    return Trainer(TWINS[twin], task, config, TrainingSettings(**{**SETTINGS, **settings}), directory)
+    module = importlib.import_module(f"{PACKAGES[twin]}.twin")    # PyTorch is loaded for its own twin alone
+    return Trainer(module, task, config, TrainingSettings(**{**SETTINGS, **settings}), directory)
 
 
 def arguments(sizes=None, **settings):

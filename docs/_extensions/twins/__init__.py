@@ -4,13 +4,14 @@
     exercise, hint, answer    and `graded`, an exercise of the lab (exercises.py)
     bug, bug-catalogue        from the bug catalogue (bugs.py)
     departures                what the docstrings say of it (departures.py)
+    questions                 the learners' questions with their answers (questions.py)
     lab                       the report and the steppers, in a frame (lab.py)
     api/                      a page for each file of the twins (api.py)
 """
 
 import importlib
 
-PARTS = ("listing", "equations", "exercises", "bugs", "departures", "lab", "api")
+PARTS = ("listing", "equations", "exercises", "bugs", "departures", "questions", "lab", "api")
 
 
 def setup(app):

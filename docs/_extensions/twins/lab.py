@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from parity_tests.harness.bugs.catalogue import all_bugs
 from twins.code import ROOT
-from twins.digest import BUILD, digest
+from book.digest import BUILD, digest
 from twins.listing import parsed
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ matplotlib.rcParams.update({
     "figure.constrained_layout.use": True,
     "font.size": 10, "axes.titlesize": 10, "axes.titlelocation": "left", "legend.fontsize": 9,
     "axes.labelcolor": INK, "axes.edgecolor": GREY, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e3e7eb",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e7eb",
     "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 1.6,
     "legend.frameon": False, "image.cmap": "viridis",
     "svg.hashsalt": "book",    # the same picture has the same bytes

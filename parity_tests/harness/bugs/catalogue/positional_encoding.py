@@ -12,8 +12,8 @@ BUGS = [
         new="d_x, _ = rotate_pairs(d_y, cos, sin, layout)",
         looks="The forward function is called on the gradient, with the same angle instead of its negative.",
         why="\"The backward of a rotation is a rotation\" is half of the truth.",
-        training="Exact for the first token, whose angle is 0, and off by twice the angle for all others: the farther "
-                 "on a token stands, the more its gradient points elsewhere.",
+        training="Exact for the first token, whose angle is 0, and off by twice the angle for all others: "
+                 "elsewhere a pair's gradient points anywhere, even backwards.",
         case="positional_encoding: rotate_pairs, half"),
     Bug(name="rotate-pairs-one-sign-wrong",
         title="One of the four signs of the rotation back is wrong.",

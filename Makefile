@@ -17,11 +17,11 @@ READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-full test test-long test-browser coverage report bugs mutation docs docs-check lint bench \
-    clean
+.PHONY: help venv demo demo-full test test-long test-browser coverage report bugs mutation docs docs-check docs-pdf \
+    notebooks notebooks-sync lint bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 venv: $(READY) ## the environment alone
 
@@ -48,10 +48,10 @@ demo-full: $(READY) ## the same with every written form, wareki included: a long
 	@$(PY) -m parity_tests.demo --full $${DEMO_TEXT:+-- "$$DEMO_TEXT"}
 
 # One thread for each process: the tests run one process for each core, and the demo's matrices are too small for two.
-demo demo-full test test-long test-browser coverage report bugs mutation: export OMP_NUM_THREADS = 1
-demo demo-full test test-long test-browser coverage report bugs mutation: export OPENBLAS_NUM_THREADS = 1
-test test-long test-browser coverage report bugs mutation: export MKL_NUM_THREADS = 1
-test test-long test-browser coverage report bugs mutation: export VECLIB_MAXIMUM_THREADS = 1
+demo demo-full test test-long test-browser coverage report bugs mutation notebooks: export OMP_NUM_THREADS = 1
+demo demo-full test test-long test-browser coverage report bugs mutation notebooks: export OPENBLAS_NUM_THREADS = 1
+test test-long test-browser coverage report bugs mutation notebooks: export MKL_NUM_THREADS = 1
+test test-long test-browser coverage report bugs mutation notebooks: export VECLIB_MAXIMUM_THREADS = 1
 
 test: $(READY) ## all tests but the long ones
 	$(PYTEST) $(ARGS)
@@ -78,15 +78,32 @@ mutation: $(READY) ## change each operator of the layers, and see that a test no
 coverage: $(READY) ## the tests again, with a report of the lines that they reach in runs/coverage
 	$(PYTEST) --cov --cov-report=term --cov-report=html $(ARGS)
 
+# What Sphinx needs, and where it is to be had.
+define DOCS_READY
+@$(PY) -c 'import sphinx, myst_nb, sphinx_design, sphinx_copybutton, sphinxcontrib.bibtex, sphinx_rtd_theme' \
+    2>/dev/null || \
+    $(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,lab,test,docs]'
+endef
+
 docs: $(READY) ## the book: docs/_build/html (needs npm)
-	@$(PY) -c 'import sphinx, myst_nb, sphinx_design, sphinx_copybutton, sphinxcontrib.bibtex, sphinx_rtd_theme' \
-	    2>/dev/null || \
-	    $(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,lab,test,docs]'
+	$(DOCS_READY)
 	@$(PY) docs/get_mathjax.py
 	$(PY) -m sphinx -b html -n -W --keep-going $(ARGS) docs docs/_build/html
 
+docs-pdf: $(READY) ## the book on paper: docs/_build/pdf/transformer-twins.pdf (needs XeLaTeX)
+	$(DOCS_READY)
+	$(PY) docs/make_pdf.py $(ARGS)
+
 docs-check: docs ## each page of the book in a headless Chromium (pip install -e '.[browser]' first)
 	$(PY) docs/check_pages.py
+
+notebooks-sync: $(READY) ## make notebooks/*.ipynb again from the book's pages
+	$(PY) docs/make_notebooks.py
+
+notebooks: $(READY) ## run each notebook from top to bottom; ARGS=notebooks/08_training.ipynb: this one
+	@$(PY) -c 'import ipykernel, nbclient' 2>/dev/null || \
+	    $(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[data,lab,test,notebooks]'
+	$(PY) docs/run_notebooks.py $(ARGS)
 
 lint: $(READY) ## flake8 and mypy
 	$(PY) -m flake8

@@ -93,3 +93,28 @@ copybutton_selector = "div.cell_input div.highlight pre, div.highlight-sh pre, d
 # MathJax stands beside the pages. mathjax-config.js, which is loaded before it, tells it where its fonts are.
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax_config_path = "_static/mathjax-config.js"
+
+# PDF: `make docs-pdf`, see make_pdf.py
+
+today = " "    # no date on the title page
+latex_engine = "xelatex"
+latex_documents = [("index", "transformer-twins.tex", project, author, "manual")]
+latex_use_xindy = False
+latex_domain_indices = False
+latex_additional_files = ["_latex/twins.sty"]
+FACES = r"\set{}font{{texgyre{}}}[Extension=.otf,UprightFont=*-regular,BoldFont=*-bold,ItalicFont=*-italic," \
+    r"BoldItalicFont=*-bolditalic]"
+latex_elements = {
+    "papersize": "a4paper",
+    "pointsize": "10pt",
+    "extraclassoptions": "openany,oneside",
+    "fontenc": r"\usepackage{mathpazo}\usepackage[no-math]{fontspec}",    # mathpazo: formulas that suit the text
+    "fontpkg": FACES.format("main", "pagella") + FACES.format("sans", "heros")
+    + r"\setmonofont[Scale=0.85]{DejaVu Sans Mono}",
+    "sphinxsetup": "hmargin={22mm,22mm}, vmargin={22mm,24mm}, pre_border-width=0pt, "
+                   "pre_background-TeXcolor={RGB}{246,247,249}",
+    "preamble": r"\usepackage{twins}",
+    "fncychap": "",    # twins.sty says how a chapter begins
+    "makeindex": "",    # without an index, whose page would be empty
+    "printindex": "",
+}

@@ -152,6 +152,45 @@ def test_the_shape_map_of_a_run(book):
     assert "(1, 3), (1, 2)" in str(found) and found._repr_html_().count("<tr>") == len(found) + 1
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_map_of_a_model_has_letters_for_sizes(norm_first, book):
+    from matplotlib import pyplot
+    model = Transformer(TransformerConfig(7, 7, d_model=8, num_heads=4, num_encoder_layers=3, num_decoder_layers=6,
+                                          d_ff=16, dropout=0.0, norm_first=norm_first), rng=0)
+    source, target = np.array([[3, 4, 2], [3, 2, 0]]), np.array([[1, 5, 4, 3, 6]] * 2)
+    found = book.shape_map(model, source, target).named(B=2, Ts=3, Tt=5, V=7, D=8, F=16)
+    assert found[0].out == ((2, 5, 7),) and "(B, Ts), (B, Tt)" in str(found) and "(B, Tt, V)" in found._repr_html_()
+    assert found.spelled((2, 1, 1, 3)) == "(B, 1, 1, Ts)" and found.spelled((9,)) == "(9,)"
+    with pytest.raises(ValueError, match="B and Ts are both 2"):
+        found.named(B=2, Ts=2)
+    layer = found.below("decoder.layers.1")
+    assert {call.path.split(".")[2] for call in layer} == {"1"}
+    assert str(layer).splitlines()[1].startswith("decoder.layers.1 ")
+    assert "(B, Tt, F)" in str(layer)
+    axes = found.draw()
+    drawn = [text.get_text() for text in axes.texts]
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    pyplot.close("all")
+    assert drawn.count("self_attention") == 2 and {"3 layers", "6 layers", "CrossAttention", "memory"} <= set(drawn)
+    assert places["memory"][0] < places["cross_attention"][0] and drawn.count("norm") == 2 * norm_first
+    assert abs(places["memory"][1] - places["cross_attention"][1]) < 0.01
+    assert drawn.count("(B, Tt, V)") == 1 and drawn.count("(B, Ts)") == drawn.count("(B, Tt)") == 1
+
+
+def test_the_values_of_a_module_and_their_shapes(book):
+    model = Transformer(TransformerConfig(7, 7, d_model=8, num_heads=4, num_encoder_layers=1, num_decoder_layers=1,
+                                          d_ff=16, dropout=0.0), rng=0).use_plain()
+    source, target = np.array([[3, 4, 2]] * 2), np.array([[1, 5, 4, 3, 6]] * 2)
+    path = "decoder.layers.0.cross_attention.sublayer"
+    found = importlib.import_module("book.shapes").value_map(model, source, target, path=path)
+    rows = {(function, value): shape for function, value, shape in found}
+    assert rows["scaled_dot_product_attention", "masked_scores"] == (2, 4, 5, 3)
+    assert rows["MultiHeadAttention.forward", "output"] == (2, 5, 8) and len(rows) == len(found)
+    assert "(B, H, Tt, Ts)" in str(found.named(B=2, H=4, Tt=5, Ts=3))
+    with pytest.raises(KeyError):
+        importlib.import_module("book.shapes").value_map(model, source, target, path="decoder.layers.1")
+
+
 def test_a_heat_map_shows_its_numbers(book):
     from matplotlib import pyplot
     _, axes = book.new_figure()

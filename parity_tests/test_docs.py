@@ -64,6 +64,22 @@ def test_cells_are_python_and_figures_are_described(page):
 
 
 @pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.stem)
+def test_what_cells_import_is_used(page):
+    text = "\n".join(code for _, code in cells(page))
+    imported = {alias.asname or alias.name.partition(".")[0] for node in ast.walk(ast.parse(text))
+                if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    assert imported <= used | {"this"}, sorted(imported - used)    # importing `this` prints a poem
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.stem)
+def test_shown_code_fits_the_page(page):
+    """A longer line is cut at the margin of a desktop's page."""
+    assert [line for options, code in cells(page) if not re.search("remove-|hide-", options)
+            for line in code.splitlines() if len(line) > 128] == []
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.stem)
 def test_measured_numbers_are_not_typed(page):
     """1.3e-16 and 0.02134 in a sentence must come from a cell: measured(name, value), then {glue:text}`name:.1e`."""
     assert re.findall(r"\b\d\.\d+e[-+]?\d+|\b\d+\.\d{4,}\b", prose(page)) == []
@@ -100,7 +116,7 @@ def test_chapters_keep_to_the_template(page):
 @pytest.mark.parametrize("page", QUESTIONS, ids=lambda page: page.stem)
 def test_questions_have_an_answer_an_experiment_and_a_figure(page):
     text, found = page.read_text(encoding="utf-8"), cells(page)
-    title, body = re.search(r"^# (.+)\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL).groups()
+    title, body = re.search(r"^# ([^\n]+)\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL).groups()
     assert title.endswith("?") and body.startswith("**") and "\n## More\n" in text
     assert any("alt:" in options for options, _ in found)
     assert any("remove-" not in options for options, _ in found)
@@ -284,6 +300,28 @@ def test_exercises_are_numbered_and_folded(sample):
     assert sample.count('<details class="folded folded-answer">') == 1 + 1
     assert " open" not in "".join(re.findall(r"<details[^>]*>", sample))
     assert "parity_tests grade softmax softmax.py" in re.sub(r"<[^>]+>", "", sample)
+
+
+def test_all_exercises_stand_in_a_table_with_their_pages(tmp_path):
+    table = "# Table\n\n:::{exercise-table}\n:::\n\n## Hunt\n\n:::{hunt-table}\n:::\n"
+    pages, complaints = build(tmp_path, {"table": table, "first": "# The first\n\n:::{graded} softmax\n:::\n"})
+    assert complaints == ""
+    exercises = importlib.import_module("parity_tests.exercises").all_exercises()
+    found = re.findall(r"<tr[^>]*><td><p><code[^>]*>(.*?)</code></p></td>(.*?)</tr>", pages["table"], re.DOTALL)
+    rows = {re.sub("<[^>]+>", "", name): rest for name, rest in found}
+    assert {one.asked for one in exercises.values()} <= set(rows)
+    assert "The first" in rows["softmax_backward"] and 'href="first.html"' in rows["softmax_backward"]
+    assert "first.html" not in rows["relu_backward"]
+    levels = [int(level) for level in re.findall(r"<h2>Difficulty (\d)", pages["table"])]
+    assert levels == sorted({one.difficulty for one in exercises.values()})
+    hunt = re.sub("<[^>]+>", " ", rows["numpy_impl/layers/softmax.py"])
+    assert re.search(r"^ *[1-9]\d* .*parity_tests +hunt +softmax", hunt, re.DOTALL)
+
+
+def test_every_exercise_of_the_lab_stands_on_a_page():
+    graded = importlib.import_module("twins.exercises").GRADED
+    asked = {name for page in PAGES for name in graded.findall(page.read_text(encoding="utf-8"))}
+    assert asked == set(importlib.import_module("parity_tests.exercises").all_exercises())
 
 
 def test_a_bug_has_its_story_and_its_diff(sample):

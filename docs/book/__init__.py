@@ -11,7 +11,7 @@ A name's module is loaded when it is asked for: `verdicts` loads PyTorch, which 
     bug_curves(name, ...)        training with a catalogued bug and without
     small_run(steps=...)         train a small model here and now; small_trainer: one that has not begun
     trained(task)                one that is trained already, kept on disk; attention_of(trainer, text): its weights
-    shape_map(model, ids)        what shapes go into and come out of each module
+    shape_map(model, ids)        what shapes go into and come out of each module; value_map: each statement's
     heat(axes, array)            a matrix as a picture
     INK, BLUE, ORANGE, ...       the colours of all figures; new_figure(width, height) makes one
 """
@@ -25,7 +25,7 @@ NAMES = {
     "graph": ("Graph", "graph_of"),
     "models": ("attention_of", "small_run", "small_trainer", "trained"),
     "numbers": ("measured", "show"),
-    "shapes": ("shape_map",),
+    "shapes": ("shape_map", "value_map"),
     "style": ("BLUE", "COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PAPER", "PURPLE", "WIDTH", "heat", "new_figure"),
     "training": ("bug_curves",),
     "walking": ("walk",),

@@ -29,9 +29,13 @@ class Verdicts:
             yield case, (asked, str(compared), *(error_text(errors.get(form)) for form in FORMS), error_text(bound))
 
     def __repr__(self):
-        lines = [("", *HEADINGS), *[(case, *cells) for case, cells in self._cells()]]
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+        widths = [max(map(len, column)) for column in zip(HEADINGS, *(cells for _, cells in self._cells()))]
+        lines, previous = [columns(HEADINGS, widths)], None
+        for case, cells in self._cells():
+            lines += [case] if case != previous else []
+            lines.append("  " + columns(cells, widths))
+            previous = case
+        return "\n".join(lines)
 
     def _repr_html_(self):
         parts, previous = [], None
@@ -43,6 +47,11 @@ class Verdicts:
         head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
         return (f'<div class="wide"><table class="verdicts"><thead><tr>{head}</tr></thead>'
                 f'<tbody>{"".join(parts)}</tbody></table></div>')
+
+
+def columns(cells, widths):
+    """A line of text with each cell in a column of its own."""
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
 
 
 def error_text(error):

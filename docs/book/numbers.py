@@ -1,5 +1,6 @@
 """Numbers on a page: arrays as text, and single numbers for sentences."""
 
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -23,10 +24,15 @@ def show(*, fractions=False, digits=4, **arrays):
 def measured(name, value):
     """Keep a number for the text of the same page, which shows it by {glue:text}`name:.1e`, or without a format.
 
-    value: a number or a text. The cell should have the tag remove-output, or nothing else to show.
+    value: a number or a text. The cell should have the tag remove-output, or nothing else to show. In a notebook, whose
+    text cannot show it, it is printed under its name.
     """
+    value = value.item() if isinstance(value, np.generic) else value
+    if os.environ.get("BOOK_NOTEBOOK"):
+        print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
+        return
     from myst_nb import glue
-    glue(name, value.item() if isinstance(value, np.generic) else value, display=False)
+    glue(name, value, display=False)
 
 
 def shape_text(value):

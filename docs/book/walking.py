@@ -64,7 +64,7 @@ def walk(function, *, backward=None, fractions=False, digits=4, d_y=None, **inpu
         source = trace.functions[trace.calls[call].function]
         for value in (trace.values[index] for index in indices):
             code = statement(source, line) if KINDS[kind] == "line" else value.name
-            if code.endswith("= cache"):    # they have been seen when they were made
+            if code.endswith("= cache") or "= self.saved(" in code:    # they have been seen when they were made
                 continue
             rows.append((code, value.name, trace.arrays[value.array]))
     return Walk(rows, fractions, digits)

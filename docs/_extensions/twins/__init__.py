@@ -7,11 +7,12 @@
     questions                 the learners' questions with their answers (questions.py)
     lab                       the report and the steppers, in a frame (lab.py)
     api/                      a page for each file of the twins (api.py)
+    paper.py                  what the PDF shows otherwise
 """
 
 import importlib
 
-PARTS = ("listing", "equations", "exercises", "bugs", "departures", "questions", "lab", "api")
+PARTS = ("listing", "equations", "exercises", "bugs", "departures", "questions", "lab", "api", "paper")
 
 
 def setup(app):

@@ -1,7 +1,5 @@
 """The bug catalogue in the book: `bug` shows one with its story and its diff, `bug-catalogue` all of a file."""
 
-import re
-
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
@@ -9,9 +7,10 @@ from sphinx.util.docutils import SphinxDirective
 
 from parity_tests.harness.bugs import all_bugs
 from parity_tests.harness.bugs.catalogue import __file__ as catalogue_file
-from twins.code import ROOT, escaped
+from twins.code import ROOT
 from twins.exercises import folded
 from twins.listing import parsed
+from twins.texts import bug_text, escaped
 
 
 class BugDirective(SphinxDirective):
@@ -32,30 +31,13 @@ class BugDirective(SphinxDirective):
         self.env.note_dependency(str(ROOT / bug.path))
         place = {"ids": [nodes.make_id(f"bug-{name}")]}
         if "folded" in self.options:
-            node = folded(title=bug.title, kind="bug", **place)
+            node = folded(title=bug.title.replace("`", ""), kind="bug", **place)
         else:
-            node = nodes.admonition("", nodes.title("", bug.title), classes=["bug"], **place)
-        node += parsed(self, markdown(bug))
+            title = nodes.title("", "", *parsed(self, escaped(bug.title))[0].children)
+            node = nodes.admonition("", title, classes=["bug"], **place)
+        node += parsed(self, bug_text(bug))
         self.state.nested_parse(self.content, self.content_offset, node)
         return [node]
-
-
-def markdown(bug):
-    """The story of a bug as MyST."""
-    diff = "\n".join(line.rstrip() for line in bug.diff().splitlines()[2:]).rstrip()
-    parts = [escaped(bug.looks), f"```diff\n{diff}\n```", escaped(bug.why), escaped(bug.training)]
-    if bug.seen:
-        parts.append("Seen:")
-        parts += [f"- {escaped(what)} [{address(url)}]({url})" for url, what in bug.seen]
-    noticed = f"the case *{escaped(bug.case)}*, {bug.form} form" if bug.case else f"the tests of {bug.file}"
-    parts.append(f"*Catalogued as* `{bug.name}`*; noticed by* {noticed}.")
-    return "\n\n".join(parts)
-
-
-def address(url):
-    """A link's text: "pytorch/pytorch#41508" for a thread on GitHub, else the host."""
-    thread = re.match(r"https://github\.com/([^/]+/[^/]+)/(?:issues|pull|discussions)/(\d+)", url)
-    return f"{thread[1]}#{thread[2]}" if thread else re.sub(r"^https?://(www\.)?([^/]+).*", r"\2", url)
 
 
 class BugCatalogue(SphinxDirective):

@@ -25,16 +25,30 @@ def docstring_of(node):
 
 
 @functools.cache
-def keys():
-    """{(first author, year): key} of the bibliography."""
+def works():
+    """{key: ([family names], year, address or "")} of the bibliography."""
     entries = re.findall(r"@\w+\{(\w+),(.*?)\n\}", BIBLIOGRAPHY.read_text(encoding="utf-8"), re.DOTALL)
     found = {}
     for key, body in entries:
-        author = re.search(r"author\s*=\s*\{(.*?)\}", body, re.DOTALL)
-        year = re.search(r"year\s*=\s*\{(\d{4})\}", body)
+        author, year, url = (re.search(rf"\b{field}\s*=\s*\{{(.*?)\}},?\s*$", body, re.DOTALL | re.MULTILINE)
+                             for field in ("author", "year", "url"))
         if author and year:
-            found[author[1].split(" and ")[0].split(",")[0].strip(), year[1]] = key
+            names = [name.split(",")[0].strip() for name in author[1].split(" and ")]
+            found[key] = names, year[1], url[1] if url else ""
     return found
+
+
+def keys():
+    """{(first author, year): key} of the bibliography."""
+    return {(names[0], year): key for key, (names, year, _) in works().items()}
+
+
+def work(key, in_a_sentence):
+    """How Markdown names a work: "Ba et al. (2016)" in a sentence, else "Ba et al., 2016", with a link to it."""
+    names, year, address = works()[key]
+    who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+    text = f"{who} ({year})" if in_a_sentence else f"{who}, {year}"
+    return f"[{text}]({address})" if address else text
 
 
 def citations(text):

@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 
 def link(app, doctree, docname):
     """Called for each page before it is written."""
-    for node in doctree.findall(listing):
-        _link_listing(app, node, docname)
+    if app.builder.format == "html":    # on paper the label in the listing says it
+        for node in doctree.findall(listing):
+            _link_listing(app, node, docname)
     for node in list(doctree.findall(nodes.math_block)):
         if node.get("label") in labelled_lines():
             _add_links(app, node, docname)
@@ -38,6 +39,10 @@ def _link_listing(app, node, docname):
 
 def _add_links(app, node, docname):
     paragraph = nodes.paragraph("", nodes.Text("In the code: "), classes=["in-the-code"])
+    if app.builder.format != "html":    # where no link leads from the code to here
+        mark = f"# eq: {node['label']}"
+        paragraph[0] = nodes.Text("In the code, at ")
+        paragraph += [nodes.literal(mark, mark), nodes.Text(": ")]
     for number, (path, line) in enumerate(labelled_lines()[node["label"]]):
         place = place_of(app, path, line, docname)
         text = f"{function_at(path, line)}, line {line}"
@@ -45,6 +50,7 @@ def _add_links(app, node, docname):
             paragraph += nodes.Text("; ")
         if place is None:
             logger.warning("%s: no page shows line %d", path, line, location=docname, type="twins")
+        if place is None or app.builder.format != "html":
             paragraph += nodes.Text(text)
         else:
             page, anchor = place

@@ -1,5 +1,7 @@
 """`exercise` with `hint` and `answer`, which stay folded until the reader opens them; `graded` for those of the lab.
 
+`exercise-table` lists those of the lab by difficulty, with the pages that have them; `hunt-table` the layers to hunt in.
+
 ```
 ::::{exercise} Two equal scores
 What is the gradient?
@@ -14,15 +16,26 @@ What is the gradient?
 ```
 """
 
+import collections
+import os
+import re
+from pathlib import Path
+
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
+from parity_tests.exercises import all_exercises
 from parity_tests.exercises import exercise as find
 from parity_tests.harness.errors import UserError
-from twins.code import escaped
 from twins.listing import parsed
+from twins.texts import HINT, escaped, exercise_text
 
-EXERCISE, HINT, ANSWER = "Exercise", "Hint", "Answer"
+EXERCISE, ANSWER = "Exercise", "Answer"
+LEVEL, NAME, ABOUT, AFTER, PAGES = "Difficulty {}", "Write", "About", "After", "Pages"
+LAYER, BUGS, COMMAND, DERIVATION = "File", "Bugs", "Begin with", "Derivation"
+GRADED = re.compile(r"^:{3,}\{graded\} (\w+)$", re.MULTILINE)
+TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
 class folded(nodes.General, nodes.Element):
@@ -76,15 +89,76 @@ class Graded(SphinxDirective):
             one = find(self.arguments[0])
         except UserError as error:
             raise self.error(f"{self.name}: {error}") from None
-        hints = "\n".join(f":::{{hint}} {HINT} {level}\n{escaped(one.hint(level))}\n:::" for level in (1, 2, 3))
-        text = (f"::::{{exercise}} `{one.asked}`, {one.title}\n"
-                f"*{one.level.capitalize()}.* {escaped(one.task)}\n\n"
-                f"This writes `{one.file_name}` for you to fill in, and grades it:\n"
-                f"```sh\npython -m parity_tests exercise {one.name}\n"
-                f"python -m parity_tests grade {one.name} {one.file_name}\n```\n"
-                f"{hints}\n:::{{answer}} Why it is so\n{escaped(one.why)}\n\n"
-                f"`python -m parity_tests exercise {one.name} --answer` prints the code.\n:::\n::::")
-        return parsed(self, text)
+        return parsed(self, exercise_text(one))
+
+
+class Table(SphinxDirective):
+    """Base class: a table that links to pages of the book."""
+
+    def page_texts(self):
+        """Yield (name of the page, its text) of all pages of the book, in their order."""
+        for docname in sorted(self.env.found_docs):
+            path = Path(self.env.doc2path(docname))
+            if path.suffix == ".md":
+                self.env.note_dependency(str(path))
+                yield docname, path.read_text(encoding="utf-8")
+
+    def link(self, docname, text):
+        """A link to a page, under its title. text: that of the page."""
+        here = Path(self.env.doc2path(self.env.docname)).parent
+        path = os.path.relpath(self.env.doc2path(docname), here)
+        return f"[{TITLE.search(text)[1]}]({Path(path).as_posix()})"
+
+    def parsed_sections(self, lines):
+        """The nodes of MyST lines, which may have headings of level 2."""
+        holder = nodes.section()
+        holder.document = self.state.document
+        self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, holder,
+                                match_titles=True)
+        return holder.children
+
+
+class ExerciseTable(Table):
+    """`exercise-table`: all exercises of the lab, a heading and a table for each difficulty."""
+
+    def run(self):
+        pages, levels = collections.defaultdict(list), collections.defaultdict(list)
+        for docname, text in self.page_texts():
+            for name in dict.fromkeys(GRADED.findall(text)):
+                pages[name].append(self.link(docname, text))
+        for one in all_exercises().values():
+            levels[one.difficulty].append(one)
+        lines = []
+        for difficulty, found in levels.items():
+            lines += [f"## {LEVEL.format(difficulty)}", "", *_heading(NAME, ABOUT, AFTER, PAGES)]
+            lines += [_row(f"`{one.asked}`", escaped(one.title), ", ".join(f"`{name}`" for name in one.after),
+                           ", ".join(pages[one.name])) for one in found]
+            lines.append("")
+        return self.parsed_sections(lines)
+
+
+class HuntTable(Table):
+    """`hunt-table`: the layers in which a bug can be hunted, and of how many it is drawn."""
+
+    def run(self):
+        from parity_tests.exercises.hunting import quarry    # loads PyTorch
+
+        counts = collections.Counter(bug.file for bug in quarry().values())
+        texts = dict(self.page_texts())
+        lines = _heading(LAYER, BUGS, COMMAND, DERIVATION)
+        for file, count in sorted(counts.items()):
+            docname = f"derivations/{file}"
+            lines.append(_row(f"`numpy_impl/layers/{file}.py`", str(count), f"`python -m parity_tests hunt {file}`",
+                              self.link(docname, texts[docname]) if docname in texts else ""))
+        return parsed(self, "\n".join(lines))
+
+
+def _row(*cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def _heading(*cells):
+    return [_row(*cells), _row(*["---"] * len(cells))]
 
 
 def visit_folded_html(self, node):
@@ -97,7 +171,8 @@ def depart_folded_html(self, node):
 
 
 def visit_folded_latex(self, node):
-    self.body.append(f"\n\n\\textbf{{{self.encode(node['title'])}.}} ")
+    stop = "" if node["title"][-1] in ".?!" else "."
+    self.body.append(f"\n\n\\textbf{{{self.encode(node['title'])}{stop}}} ")
 
 
 def visit_exercise_html(self, node):
@@ -106,8 +181,9 @@ def visit_exercise_html(self, node):
 
 def visit_exercise_latex(self, node):
     self.body.append("\n\\begin{sphinxadmonition}{note}{")
-    self.body.append(self.encode(node[0].astext()) + "}\n")
-    del node[0]
+    for part in node.pop(0):
+        part.walkabout(self)
+    self.body.append("}\n")
 
 
 def leave(close):
@@ -125,3 +201,5 @@ def setup(app):
     app.add_directive("hint", Folded, override=True)    # docutils has an admonition of this name
     app.add_directive("answer", Folded)
     app.add_directive("graded", Graded)
+    app.add_directive("exercise-table", ExerciseTable)
+    app.add_directive("hunt-table", HuntTable)

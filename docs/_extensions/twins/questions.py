@@ -22,7 +22,7 @@ class Questions(SphinxDirective):
         names = [path.relative_to(here).with_suffix("").as_posix() for _, path, _, _ in found]
         entries = [f"[{title}]({name}.md)\n: {answer}\n"
                    for name, (_, _, title, answer) in zip(names, found)]
-        lines = ["```{toctree}", ":hidden:", "", *names, "```", "", *entries]
+        lines = [*entries, "```{toctree}", ":hidden:", "", *names, "```"]    # on paper the pages stand where this does
         return parsed(self, "\n".join(lines))
 
 

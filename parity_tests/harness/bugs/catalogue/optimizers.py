@@ -18,8 +18,8 @@ BUGS = [
         looks="Both averages start at 0 and are too small at first: with betas of 0.9 and 0.999 the first step is 0.1 "
               "/ √0.001, three times too large. After a thousand steps nothing is left of it.",
         why="The formula works without it, and a warm-up of the learning rate hides what it does.",
-        training="The first steps have the wrong size, when the weights are least prepared. Measured over 800 steps: no "
-                 "difference at the end, since the learning rate is warmed up.",
+        training="The first steps have the wrong size, when the weights are least prepared. Measured over 800 steps: "
+                 "no difference at the end, since the learning rate is warmed up.",
         seen=(("https://github.com/google-research/bert/issues/153",
                "BERT's own optimizer lacked it: \"mostly an oversight\", says the author, that does not matter with "
                "warm-up."),

@@ -1,11 +1,14 @@
 """Open every page of the built book in a headless browser: python docs/check_pages.py [FOLDER]
 
 Each must show its formulas without an error, fit a telephone's width, write nothing to the console and ask no host for
-anything. It needs Playwright and a Chromium; CHROMIUM names one that stands elsewhere. Status 1 if a page fails.
+anything; and what it links to within the book must be there, to the place on the page. It needs Playwright and a
+Chromium; CHROMIUM names one that stands elsewhere. Status 1 if a page fails.
 """
 
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
@@ -59,13 +62,45 @@ def problems_of(chromium, path):
     return found
 
 
+class Links(HTMLParser):
+    """The places of a page that can be linked to, and what it links to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.places, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.places |= {found[name] for name in ("id", "name") if found.get(name)}
+        self.links += [found[name] for name in ("href", "src") if found.get(name)]
+
+
+def broken_links(pages):
+    """{page: [link that leads nowhere]} of these pages, among those that stay within the book."""
+    read = {path.resolve(): Links(path.read_text(encoding="utf-8")) for path in pages}
+    found = {}
+    for path, one in read.items():
+        for link in one.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            place = unquote(parts.fragment)
+            if not target.exists() or (place and target in read and place not in read[target].places):
+                found.setdefault(path, []).append(f"leads nowhere: {link}")
+    return found
+
+
 def check(folder=BUILT, pages=None):
     """{page: [problem, ...]} of all pages that have one. pages: their paths; None means all below the folder."""
     pages = sorted(Path(folder).rglob("*.html")) if pages is None else pages
     if not pages:
         raise SystemExit(f"check_pages.py: there is no page below {folder}: run `make docs` first")
     with browser() as chromium:
-        found = {path: problems_of(chromium, path) for path in pages}
+        found = {path.resolve(): problems_of(chromium, path) for path in pages}
+    for path, problems in broken_links(pages).items():
+        found[path] += problems
     return {path: problems for path, problems in found.items() if problems}
 
 

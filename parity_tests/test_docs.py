@@ -335,3 +335,18 @@ def test_whatever_is_unknown_is_complained_about(tmp_path):
     for name, complaint in COMPLAINTS.items():
         found = [line for line in complaints.splitlines() if f"{name}.md" in line]
         assert any(complaint in line for line in found), f"{name}: {complaints}"
+
+
+# Built pages
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    pages = {"a": '<p id="here"><a href="b.html#there">x</a><a href="#here">x</a><a href="c.html">x</a>'
+                  '<a href="https://example.org/d.html">x</a><img src="e.png"></p>',
+             "b": '<a name="there" href="a.html#gone">x</a><a href="a.html?q=1#here">x</a>'}
+    for name, text in pages.items():
+        (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
+    found = importlib.import_module("check_pages").broken_links(sorted(tmp_path.glob("*.html")))
+    assert found == {tmp_path / "a.html": ["leads nowhere: c.html", "leads nowhere: e.png"],
+                     tmp_path / "b.html": ["leads nowhere: a.html#gone"]}

@@ -88,7 +88,7 @@ endef
 docs: $(READY) ## the book: docs/_build/html (needs npm)
 	$(DOCS_READY)
 	@$(PY) docs/get_mathjax.py
-	$(PY) -m sphinx -b html -n -W --keep-going $(ARGS) docs docs/_build/html
+	$(PY) -m sphinx -j auto -b html -n -W --keep-going $(ARGS) docs docs/_build/html
 
 docs-pdf: $(READY) ## the book on paper: docs/_build/pdf/transformer-twins.pdf (needs XeLaTeX)
 	$(DOCS_READY)

@@ -8,5 +8,9 @@ function unfold() {
   }
   target?.scrollIntoView();
 }
+// MathJax makes each formula a stop of the Tab key, a hundred on a page; what can be opened or followed comes first.
+addEventListener("load", () => window.MathJax?.startup?.promise?.then(() => {
+  for (const formula of document.querySelectorAll("mjx-container[tabindex]")) formula.removeAttribute("tabindex");
+}));
 addEventListener("hashchange", unfold);
 addEventListener("load", () => location.hash && unfold());

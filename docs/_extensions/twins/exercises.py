@@ -1,6 +1,6 @@
 """`exercise` with `hint` and `answer`, which stay folded until the reader opens them; `graded` for those of the lab.
 
-`exercise-table` lists those of the lab by difficulty, with the pages that have them; `hunt-table` the layers to hunt in.
+`exercise-table` lists those of the lab by difficulty, with their pages; `hunt-table` lists the layers to hunt in.
 
 ```
 ::::{exercise} Two equal scores
@@ -32,8 +32,8 @@ from twins.listing import parsed
 from twins.texts import HINT, escaped, exercise_text
 
 EXERCISE, ANSWER = "Exercise", "Answer"
-LEVEL, NAME, ABOUT, AFTER, PAGES = "Difficulty {}", "Write", "About", "After", "Pages"
-LAYER, BUGS, COMMAND, DERIVATION = "File", "Bugs", "Begin with", "Derivation"
+LEVEL, NAME, ABOUT, AFTER, PAGES = "Difficulty {}", "Exercise", "About", "{}; after {}", "Pages"
+LAYER, DERIVATION, BUGS = "Layer", "Derivation", "Bugs"
 GRADED = re.compile(r"^:{3,}\{graded\} (\w+)$", re.MULTILINE)
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
@@ -130,9 +130,8 @@ class ExerciseTable(Table):
             levels[one.difficulty].append(one)
         lines = []
         for difficulty, found in levels.items():
-            lines += [f"## {LEVEL.format(difficulty)}", "", *_heading(NAME, ABOUT, AFTER, PAGES)]
-            lines += [_row(f"`{one.asked}`", escaped(one.title), ", ".join(f"`{name}`" for name in one.after),
-                           ", ".join(pages[one.name])) for one in found]
+            lines += [f"## {LEVEL.format(difficulty)}", "", *_heading(NAME, ABOUT, PAGES)]
+            lines += [_row(f"`{one.name}`", _about(one), ", ".join(pages[one.name])) for one in found]
             lines.append("")
         return self.parsed_sections(lines)
 
@@ -145,12 +144,18 @@ class HuntTable(Table):
 
         counts = collections.Counter(bug.file for bug in quarry().values())
         texts = dict(self.page_texts())
-        lines = _heading(LAYER, BUGS, COMMAND, DERIVATION)
+        lines = _heading(LAYER, DERIVATION, BUGS)
         for file, count in sorted(counts.items()):
             docname = f"derivations/{file}"
-            lines.append(_row(f"`numpy_impl/layers/{file}.py`", str(count), f"`python -m parity_tests hunt {file}`",
-                              self.link(docname, texts[docname]) if docname in texts else ""))
+            derivation = self.link(docname, texts[docname]) if docname in texts else ""
+            lines.append(_row(f"`{file}`", derivation, str(count)))
         return parsed(self, "\n".join(lines))
+
+
+def _about(one):
+    """What an exercise is about, and what it builds on."""
+    title = escaped(one.title)
+    return AFTER.format(title, ", ".join(f"`{name}`" for name in one.after)) if one.after else title
 
 
 def _row(*cells):

@@ -4,6 +4,7 @@ import collections
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -152,7 +153,9 @@ def toy(tmp_path):
 def run(toy, *arguments):
     """Exit status and output."""
     result = subprocess.run([sys.executable, "-c", SCRIPT, toy, *arguments], cwd=ROOT, text=True, timeout=120,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": ""})
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": ""},
+                            # Whoever runs the tests in the background may have had Ctrl-C ignored.
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     return result.returncode, result.stdout
 
 

@@ -64,7 +64,7 @@ nb_execution_cache_path = str(BUILD / "cells" / digest())
 if only := os.environ.get("BOOK_ONLY", "").split():
     nb_execution_excludepatterns = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")
                                     if page.relative_to(DOCS).with_suffix("").as_posix() not in only]
-nb_execution_timeout = 120
+nb_execution_timeout = 300    # seconds for a cell; none takes more than 20 on an idle core
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True

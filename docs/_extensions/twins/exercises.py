@@ -29,12 +29,11 @@ from parity_tests.exercises import all_exercises
 from parity_tests.exercises import exercise as find
 from parity_tests.harness.errors import UserError
 from twins.listing import parsed
-from twins.texts import HINT, escaped, exercise_text
+from twins.texts import GRADED, HINT, escaped, exercise_text
 
 EXERCISE, ANSWER = "Exercise", "Answer"
 LEVEL, NAME, ABOUT, AFTER, PAGES = "Difficulty {}", "Exercise", "About", "{}; after {}", "Pages"
 LAYER, DERIVATION, BUGS = "Layer", "Derivation", "Bugs"
-GRADED = re.compile(r"^:{3,}\{graded\} (\w+)$", re.MULTILINE)
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
 

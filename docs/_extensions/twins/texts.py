@@ -5,6 +5,7 @@ import re
 from twins.code import escaped
 
 HINT, WHY = "Hint", "Why it is so"
+GRADED = re.compile(r"^:{3,}\{graded\} (\w+)$", re.MULTILINE)    # where a page has an exercise of the lab
 
 
 def bug_text(bug):

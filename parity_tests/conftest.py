@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+from pathlib import Path
 
 # Before NumPy is imported: its BLAS reads them once. Tests run in parallel processes, not in parallel threads.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,6 +22,15 @@ settings.load_profile("parity")
 def rng():
     """Random numbers, the same in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def book_path(monkeypatch):
+    """The book's helpers, directives and programs can be imported, as in its cells."""
+    docs = Path(__file__).parents[1] / "docs"
+    for folder in (docs, docs / "_extensions"):
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("MPLBACKEND", "agg")
 
 
 @pytest.fixture

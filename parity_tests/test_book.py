@@ -15,17 +15,11 @@ from numpy_impl.models.transformer import Transformer
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.runs import is_module
 
+pytestmark = pytest.mark.usefixtures("book_path")
 DOCS = Path(__file__).parents[1] / "docs"
 PRIMITIVES = {case.numpy_twin().__name__: case for case in reversed(all_cases().values())    # of several the first
               if not is_module(case.numpy_twin())
               and f"{case.numpy_twin().__name__}_backward" in vars(inspect.getmodule(case.numpy_twin()))}
-
-
-@pytest.fixture(autouse=True)
-def paths(monkeypatch):
-    """The book's helpers can be imported, as in its cells."""
-    monkeypatch.syspath_prepend(DOCS)
-    monkeypatch.setenv("MPLBACKEND", "agg")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 from numpy_impl.layers.softmax import softmax
 from parity_tests.harness.equations import label_of
 
+pytestmark = pytest.mark.usefixtures("book_path")
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "api", "locale"} & set(path.parts))
 EXECUTED = [page for page in PAGES if page.read_text(encoding="utf-8").startswith("---\nfile_format: mystnb\n")]
@@ -29,14 +30,6 @@ GROUPS = sorted({page.parent.name for page in QUESTIONS})
 # The sections of a derivation, in their order; those that do not apply are left out.
 SECTIONS = ("Contract", "Graph", "Derivation", "By hand", "What it means", "Equations", "Checks and cost",
             "What breaks", "Exercises", "What to read next")
-
-
-@pytest.fixture(autouse=True)
-def paths(monkeypatch):
-    """The book's helpers and directives can be imported, as in its cells."""
-    for folder in (DOCS, DOCS / "_extensions"):
-        monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("MPLBACKEND", "agg")
 
 
 def cells(page):
@@ -341,8 +334,7 @@ def test_whatever_is_unknown_is_complained_about(tmp_path):
 # Built pages
 
 
-def test_links_that_lead_nowhere_are_found(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(DOCS)
+def test_links_that_lead_nowhere_are_found(tmp_path):
     pages = {"a": '<p id="here"><a href="b.html#there">x</a><a href="#here">x</a><a href="c.html">x</a>'
                   '<a href="https://example.org/d.html">x</a><img src="e.png"></p>',
              "b": '<a name="there" href="a.html#gone">x</a><a href="a.html?q=1#here">x</a>'}

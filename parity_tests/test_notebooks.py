@@ -15,6 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("book_path")
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NAMES = (
@@ -26,19 +27,13 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?:^:[^\n]*\n)*(
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-@pytest.fixture(autouse=True)
-def paths(monkeypatch):
-    for folder in (DOCS, DOCS / "_extensions"):
-        monkeypatch.syspath_prepend(folder)
-
-
 @pytest.fixture
-def maker(paths):
+def maker(book_path):
     return importlib.import_module("make_notebooks")
 
 
 @pytest.fixture
-def plain(paths):
+def plain(book_path):
     """Converts as if it stood on the page of softmax."""
     return importlib.import_module("twins.plain").Plain(DOCS / "derivations" / "softmax.md")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("book_path")
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 REASON = "the packages of the book are not installed: pip install -e '.[docs]'"
@@ -83,14 +84,8 @@ WIDE
 """
 
 
-@pytest.fixture(autouse=True)
-def paths(monkeypatch):
-    for folder in (DOCS, DOCS / "_extensions"):
-        monkeypatch.syspath_prepend(folder)
-
-
 @pytest.fixture
-def maker(paths):
+def maker(book_path):
     return importlib.import_module("make_pdf")
 
 

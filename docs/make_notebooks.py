@@ -54,9 +54,9 @@ import os
 import sys
 from pathlib import Path
 
-installed = importlib.util.find_spec("numpy_impl")    # the project where it is installed from, else the folders above
-places = [Path(path).parent for path in installed.submodule_search_locations] if installed else []
-places = [*places, Path.cwd(), *Path.cwd().parents]
+installed = importlib.util.find_spec("numpy_impl")    # the folders above come first, then where it is installed from
+places = [Path.cwd(), *Path.cwd().parents]
+places += [Path(path).parent for path in installed.submodule_search_locations] if installed else []
 root = next((place for place in places if (place / "docs" / "book").is_dir()), None)
 missing = [name for name in ("numpy", "scipy", "torch", "matplotlib") if importlib.util.find_spec(name) is None]
 if root is None or missing:
@@ -85,7 +85,7 @@ def notebook(name):
     if name in GROUPS:
         add(made, nbformat.v4.new_markdown_cell(contents(name)))
     for page in pages:
-        add_page(made, page)
+        add_page(made, page, links(name))
     nbformat.validate(made)
     return made
 
@@ -102,19 +102,32 @@ def contents(name):
     folder, title = GROUPS[name]
     lines = [f"# {title}", ""]
     for number, _, question, answer in questions(DOCS / folder):
-        heading = quote(re.sub(r"[`*$]", "", question).replace(" ", "-"), safe=PLAIN)    # as Jupyter names it
-        lines.append(f"- [**{number}.** {question}](#{heading})<br>{answer}")
+        lines.append(f"- [**{number}.** {question}](#{anchor(question)})<br>{answer}")
     return "\n".join(lines)
 
 
-def add_page(made, page):
-    """Add the cells of a page."""
+def anchor(heading):
+    """A heading's name in a link, as Jupyter gives it."""
+    return quote(re.sub(r"[`*$]", "", heading).replace(" ", "-"), safe=PLAIN)
+
+
+def links(name):
+    """{page: link to it} of all pages that are in notebooks, as the notebook of this name writes it."""
+    found = {DOCS / path: f"{other}.ipynb" for other, path in PAGES.items()}
+    for other, (folder, _) in GROUPS.items():
+        for _, path, question, _ in questions(DOCS / folder):
+            found[path] = f"#{anchor(question)}" if other == name else f"{other}.ipynb"
+    return found
+
+
+def add_page(made, page, page_links=None):
+    """Add the cells of a page. page_links: those of `links`."""
     text = page.read_text(encoding="utf-8")
     front = FRONT_MATTER.match(text)
     body = text[front.end():] if front else text
     lines, skipped = body.splitlines(), text.count("\n") - body.count("\n")
     read = myst_to_notebook(body, add_source_map=True)
-    plain = Plain(page, {DOCS / path: name for name, path in PAGES.items()})
+    plain = Plain(page, page_links)
     for cell, line in zip(read.cells, read.metadata["source_map"]):
         if cell.cell_type == "code":
             add(made, nbformat.v4.new_code_cell(cell.source, metadata=metadata(cell, first=not plain.code)))

@@ -1,11 +1,13 @@
 """The doctor's diagnosis: backward passes as learners write them, wrong ones, and what they must be told."""
 
+import inspect
 import linecache
 import textwrap
 
 import numpy as np
 import pytest
 
+from numpy_impl.layers import attention
 from parity_tests.harness.bugs import all_bugs
 from parity_tests.harness.doctor import catalogue, edits, evidence, places, ratios, repairs, structure
 from parity_tests.harness.doctor.compare import compare
@@ -467,3 +469,14 @@ def test_a_cache_that_is_taken_for_an_array(own_file):
             return y * (d_y - (d_y * y).sum(axis=-1, keepdims=True))
         """))
     assert "The cache holds exponentials, total, divisor, y, axis" in verdict.diagnosis[0].text
+
+
+def test_no_advice_is_given_that_spoils_other_cases():
+    """Without a mask `np.where(mask, ...)` chooses zeros everywhere; exchanged they would be right, but there alone."""
+    source = inspect.getsource(attention)
+    line = "d_masked_scores if mask is None else np.where(mask, d_masked_scores, 0)"
+    assert source.count(line) == 1
+    verdict = verdict_on("scaled_dot_product_attention", source.replace(line, "np.where(mask, d_masked_scores, 0)"))
+    assert verdict.diagnosis and "exchanged" not in texts(verdict)
+    assert "`mask` is not the right array there" in texts(verdict) and "without mask" in texts(verdict)
+    assert repr(verdict) == str(verdict)

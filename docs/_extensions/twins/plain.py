@@ -72,10 +72,10 @@ def folded(title, text):
 
 
 class Plain:
-    """Converts one page. page: its path. notebook_of: {path of a page: name of its notebook}, to link to."""
+    """Converts one page. page: its path. links: {path of a page: how to link to it}, of pages that are in notebooks."""
 
-    def __init__(self, page, notebook_of=None):
-        self.page, self.notebook_of = page, notebook_of or {}
+    def __init__(self, page, links=None):
+        self.page, self.links = page, links or {}
         self.exercises = 0
         self.code = ""    # of the cells so far: the caller adds to it
         labels = [label for label, _ in EQUATION.findall(page.read_text(encoding="utf-8"))]
@@ -248,8 +248,8 @@ class Plain:
             anchor = ""
         if not file.is_relative_to(ROOT):
             raise self._error(line, f"{target} lies outside of the project")
-        if file in self.notebook_of and not anchor:
-            return f"{self.notebook_of[file]}.ipynb"
+        if file in self.links and not anchor:
+            return self.links[file]
         return f"{UP}/{file.relative_to(ROOT).as_posix()}" + (f"#{anchor}" if anchor else "")
 
     def _role(self, name, content, line):

@@ -13,7 +13,7 @@ from parity_tests.harness.doctor.source import DOCTOR
 
 CONSTANT = "the factor"  # the name of a number that the search finds
 LOOKED_UP = f"{DOCTOR}[{CONSTANT!r}]"
-AXES = ("-1", "-2", "0", "1", "2", "(0, 1)", "(0, 2)", "(1, 2)", "(0, 1, 2)", "(-2, -1)")
+AXES = ("axis", "-1", "-2", "0", "1", "2", "(0, 1)", "(0, 2)", "(1, 2)", "(0, 1, 2)", "(-2, -1)")
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 COMPARISONS = (ast.Gt, ast.Lt, ast.GtE, ast.LtE, ast.Eq, ast.NotEq)
 FUNCTIONS = ("np.exp({0})", "np.log({0})", "np.sqrt({0})", "({0} * {0})", "(1 - {0})")

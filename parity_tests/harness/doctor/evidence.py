@@ -13,17 +13,19 @@ class Evidence:
     """The wrong gradients of a learner.
 
     pairs: {name: [(Example, actual, truth)]} of the float64 examples where it is wrong. right: names that are right
-    everywhere. actual: {id of the Example: {name: array}} of all gradients of a fitting shape.
+    everywhere. right_examples: those where nothing is wrong. actual: {id of the Example: {name: array}} of all
+    gradients of a fitting shape.
     """
 
     def __init__(self, subject, judged):
         self.subject = subject
-        self.pairs, self.actual, self.examples = {}, {}, []
+        self.pairs, self.actual, self.examples, self.right_examples = {}, {}, [], []
         names = []
         for example, result, rows in judged.pairs:
             if example.dtype != "float64":
                 continue
             self.examples.append(example)
+            self.right_examples += [] if any(row.problem for row in rows) else [example]
             gradients = {row.name: row for row in rows if row.kind in ("output", "gradient", "parameter gradient")
                          and not example.is_zero(row.name)}
             names += [name for name in gradients if name not in names]

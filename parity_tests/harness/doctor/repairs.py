@@ -10,7 +10,7 @@ from parity_tests.harness.doctor.edits import Edit
 from parity_tests.harness.doctor.source import DOCTOR
 from parity_tests.harness.doctor.verdict import Finding, names_text
 
-MOST_JOBS = 4
+MOST_JOBS, MOST_RIGHT_JOBS = 4, 2
 SAYINGS = {
     "axis": "the axis in `{detail}` is not the right one",
     "exchanged": "{detail} are exchanged",
@@ -46,12 +46,16 @@ SAYINGS = {
 
 
 def examples(evidence):
-    """A few examples in which, together, every wrong gradient is wrong: two for each, if there are two."""
+    """A few examples in which, together, every wrong gradient is wrong: two for each, if there are two.
+
+    Then some in which nothing is: an edit that helps the others must leave them right.
+    """
     chosen = {}
     for pairs in evidence.pairs.values():
         for example, _, _ in [*pairs[-2:], *pairs[:1]]:
             chosen[id(example)] = example
-    return sorted(chosen.values(), key=_size)[:MOST_JOBS]
+    right = sorted(evidence.right_examples, key=_size)[-MOST_RIGHT_JOBS:]
+    return sorted(chosen.values(), key=_size)[:MOST_JOBS] + right
 
 
 def _size(example):

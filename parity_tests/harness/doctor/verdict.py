@@ -46,7 +46,7 @@ def names_text(names):
     return ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else "".join(texts)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Verdict:
     """What `grade` and `check` return. Print it, or let a notebook show it.
 
@@ -64,6 +64,9 @@ class Verdict:
     printed: str = ""
     notes: list = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+
+    def __repr__(self):    # for those who ask in an interactive Python
+        return str(self)
 
     def __str__(self):
         lines = [self.headline, *self.overview]

@@ -110,8 +110,8 @@ BUGS = [
         new="np.sqrt(variance) + eps",
         looks="std + eps instead of the root of (variance + eps): a difference in the sixth digit.",
         why="It says \"keep the divisor away from 0\" just as well, and early implementations are copied to this day.",
-        training="None that could be measured. But the gradient of a row of equal numbers is 0/0, and weights trained "
-                 "elsewhere give slightly other outputs.",
+        training="Nothing that could be measured. But the gradient of a row of equal numbers is 0/0, and weights "
+                 "trained elsewhere give slightly other outputs.",
         seen=(("https://github.com/codertimo/BERT-pytorch/issues/30",
                "A BERT implementation has std + eps, and its author says that he copied it from the Annotated "
                "Transformer."),
@@ -127,8 +127,8 @@ BUGS = [
         new="squared.sum(axis=-1, keepdims=True) / (x.shape[-1] - 1)",
         looks="x_hat comes out a little too small, by a factor that depends on the width alone.",
         why="`torch.Tensor.std` and `var` divide by D - 1 unless told otherwise.",
-        training="None that could be measured: gamma can take the factor up. Weights that were trained with the other "
-                 "variance give other outputs, more so in narrow layers.",
+        training="Nothing that could be measured: gamma can take the factor up. Weights that were trained with the "
+                 "other variance give other outputs, more so in narrow layers.",
         seen=(("https://github.com/harvardnlp/annotated-transformer/pull/119",
                "The Annotated Transformer calls torch's std as it is, which divides by D - 1; the paper does not."),
               ("https://github.com/allenai/allennlp/pull/953",
@@ -178,8 +178,8 @@ BUGS = [
         new="d_x = (d_x_hat - d_x_hat.mean(axis=leading)) / std",
         looks="The gradient is centered over the rows, though the mean that was taken off does not depend on them.",
         why="One backward pass is written for both modes, with the terms of training.",
-        training="None in training. It matters where a network in evaluation mode is differentiated: fine-tuning with "
-                 "frozen statistics, saliency maps, adversarial examples.",
+        training="Nothing in training. It matters where a network in evaluation mode is differentiated: fine-tuning "
+                 "with frozen statistics, saliency maps, adversarial examples.",
         case="normalization: BatchNorm1d in evaluation"),
     Bug(name="batch-norm-mean-constant",
         title="The batch's mean is taken for a constant.",
@@ -237,7 +237,7 @@ BUGS = [
         new="if False:",
         looks="The running mean and variance are kept, and never used.",
         why="The switch to evaluation was not passed on, or not asked for in the layer.",
-        training="None. In use, the answer for one example depends on which others stand in its batch, and a single "
+        training="Nothing. In use, the answer for one example depends on which others stand in its batch, and a single "
                  "row cannot be normalized at all.",
         case="normalization: BatchNorm1d in evaluation"),
 ]

@@ -58,7 +58,7 @@ BUGS = [
         new="sum(axis=-1,",
         looks="The axis is an argument of the forward pass and a habit of the backward pass.",
         why="Nearly every softmax runs along the last axis, and so do the tests.",
-        training="None in a Transformer, where the last axis is always meant. It waits for the first other use.",
+        training="Nothing in a Transformer, where the last axis is always meant. It waits for the first other use.",
         case="softmax: softmax along the middle",
         form="lean"),
     Bug(name="softmax-sum-of-everything",
@@ -103,7 +103,7 @@ BUGS = [
         new="row_max",
         looks="The maximum of such a row is -inf, and -inf - (-inf) is not a number.",
         why="No row should be without any score; but a padded query or a combination of two masks makes one.",
-        training="None in the small model, where each query sees at least one word. The first batch with such a row "
+        training="Nothing in the small model, where each query sees at least one word. The first batch with such a row "
                  "makes the loss NaN, and a trainer that does not look has NaN in all weights after it.",
         seen=(("https://github.com/tracel-ai/burn/pull/4697",
                "Two masks together hid every key of a query, and the attention's fallback returned NaN."),
@@ -118,7 +118,7 @@ BUGS = [
         new="x -= shift; y = x",
         looks="The output is right, and the caller's scores are gone.",
         why="It saves an array of the size of the attention matrix, the largest of the model.",
-        training="None in attention, where nobody reads the scores again. Where somebody does, as for a figure or a "
+        training="Nothing in attention, where nobody reads the scores again. Where somebody does, as for a figure or a "
                  "second use of the same input, they find shifted numbers.",
         case="softmax: softmax",
         form="lean"),

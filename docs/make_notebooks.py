@@ -69,23 +69,20 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECL
 
 
 def sources(name):
-    """The pages of a notebook, in their order; none where none is written yet."""
+    """The pages of a notebook, in their order."""
     if name in PAGES:
-        page = DOCS / PAGES[name]
-        return [page] if page.is_file() else []
+        return [DOCS / PAGES[name]]
     return [path for _, path, _, _ in questions(DOCS / GROUPS[name][0])]
 
 
 def notebook(name):
-    """The notebook of this name; None where its source is not written yet."""
-    pages = sources(name)
-    if not pages:
-        return None
+    """The notebook of this name."""
     made = begun(f"docs/{PAGES[name]}" if name in PAGES else f"docs/{GROUPS[name][0]}")
     if name in GROUPS:
         add(made, nbformat.v4.new_markdown_cell(contents(name)))
-    for page in pages:
-        add_page(made, page, links(name))
+    page_links = links(name)
+    for page in sources(name):
+        add_page(made, page, page_links)
     nbformat.validate(made)
     return made
 
@@ -158,26 +155,19 @@ def add(made, cell):
 
 
 def text_of(name):
-    """The file of a notebook as text; None where its source is not written yet."""
-    made = notebook(name)
-    return None if made is None else nbformat.writes(made) + "\n"
+    """The file of a notebook as text."""
+    return nbformat.writes(notebook(name)) + "\n"
 
 
 def main():
     FOLDER.mkdir(exist_ok=True)
-    missing = []
     for name in NAMES:
         try:
             text = text_of(name)
         except ValueError as error:
             return f"notebooks/{name}.ipynb cannot be made: {error}"
-        if text is None:
-            missing.append(name)
-            continue
         (FOLDER / f"{name}.ipynb").write_text(text, encoding="utf-8")
         print(f"notebooks/{name}.ipynb")
-    if missing:
-        print(f"not made, since their pages are not written yet: {', '.join(missing)}", file=sys.stderr)
     return 0
 
 

@@ -9,14 +9,13 @@ import importlib
 import inspect
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from numpy_impl.layers.softmax import softmax
 from parity_tests.harness.equations import label_of
+from parity_tests.sample_book import EQUATIONS, build
 
 pytestmark = pytest.mark.usefixtures("book_path")
 DOCS = Path(__file__).parents[1] / "docs"
@@ -166,58 +165,39 @@ def test_mathjax_is_pinned():
 # Directives, on sample pages
 
 
+PARTS = ("listing", "equations", "exercises", "bugs", "departures")
 CONFIGURATION = """
-import sys
-sys.path[:0] = {paths}
-extensions = ["myst_parser", "sphinx.ext.mathjax", "sphinx_design", "sphinxcontrib.bibtex"]
-extensions += [f"twins.{{part}}" for part in ("listing", "equations", "exercises", "bugs", "departures")]
-bibtex_bibfiles = [{bibliography!r}]
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+extensions += ["sphinx.ext.mathjax"]
 mathjax_path = "mathjax.js"
 html_theme = "basic"
-exclude_patterns = ["built"]
 """
-SAMPLE = """# Sample
+SAMPLE = f"""# Sample
 
-```{math}
-:label: softmax-d-divisor
+{EQUATIONS}
 
-a
-```
-```{math}
-:label: softmax-d-exponentials
-
-b
-```
-```{math}
-:label: softmax-d-shifted
-
-c
-```
-
-:::{source} softmax softmax softmax_backward
+:::{{source}} softmax softmax softmax_backward
 :::
 
-:::{lines} softmax softmax softmax_backward
+:::{{lines}} softmax softmax softmax_backward
 exponentials: e_j
 d_divisor:
 d_exponentials_from_y: f_j
 :::
 
-::::{exercise} The first
+::::{{exercise}} The first
 Question.
-:::{hint}
+:::{{hint}}
 Think.
 :::
-:::{answer}
+:::{{answer}}
 Because.
 :::
 ::::
 
-:::{graded} softmax
+:::{{graded}} softmax
 :::
 
-:::{bug} softmax-row-sum-missing
+:::{{bug}} softmax-row-sum-missing
 What it looks like in *attention*.
 :::
 """
@@ -239,25 +219,16 @@ COMPLAINTS = {
 }
 
 
-def build(folder, pages):
-    """Build pages {name: text} with the book's directives. Returns (HTML of each, what Sphinx complains about)."""
-    for package in ("sphinx", "myst_parser", "sphinx_design", "sphinxcontrib.bibtex"):
-        pytest.importorskip(package, reason="the packages of the book are not installed: pip install -e '.[docs]'")
-    paths = [str(DOCS / "_extensions"), str(DOCS), str(DOCS.parent)]
-    bibliography = str(DOCS / "references.bib")
-    (folder / "conf.py").write_text(CONFIGURATION.format(paths=paths, bibliography=bibliography), encoding="utf-8")
-    (folder / "index.md").write_text(f"# All\n\n```{{toctree}}\n{chr(10).join(pages)}\n```\n", encoding="utf-8")
-    for name, text in pages.items():
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", str(folder), str(folder / "built")],
-                          capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, done.stderr
-    return {name: (folder / "built" / f"{name}.html").read_text(encoding="utf-8") for name in pages}, done.stderr
+def built(folder, pages):
+    """Build pages {name: text}. Returns (HTML of each, what Sphinx complains about)."""
+    index = f"# All\n\n```{{toctree}}\n{chr(10).join(pages)}\n```\n"
+    html, complaints = build(folder, "html", PARTS, {"index": index, **pages}, CONFIGURATION)
+    return {name: (html / f"{name}.html").read_text(encoding="utf-8") for name in pages}, complaints
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    pages, complaints = build(tmp_path_factory.mktemp("sample"), {"sample": SAMPLE})
+    pages, complaints = built(tmp_path_factory.mktemp("sample"), {"sample": SAMPLE})
     assert complaints == ""
     return pages["sample"]
 
@@ -297,7 +268,7 @@ def test_exercises_are_numbered_and_folded(sample):
 
 def test_all_exercises_stand_in_a_table_with_their_pages(tmp_path):
     table = "# Table\n\n:::{exercise-table}\n:::\n\n## Hunt\n\n:::{hunt-table}\n:::\n"
-    pages, complaints = build(tmp_path, {"table": table, "first": "# The first\n\n:::{graded} softmax\n:::\n"})
+    pages, complaints = built(tmp_path, {"table": table, "first": "# The first\n\n:::{graded} softmax\n:::\n"})
     assert complaints == ""
     exercises = importlib.import_module("parity_tests.exercises").all_exercises()
     found = re.findall(r"<tr[^>]*><td><p><code[^>]*>(.*?)</code></p></td>(.*?)</tr>", pages["table"], re.DOTALL)
@@ -325,7 +296,7 @@ def test_a_bug_has_its_story_and_its_diff(sample):
 
 
 def test_whatever_is_unknown_is_complained_about(tmp_path):
-    _, complaints = build(tmp_path, {name: f"# {name}\n\n{text}\n" for name, text in WRONG.items()})
+    _, complaints = built(tmp_path, {name: f"# {name}\n\n{text}\n" for name, text in WRONG.items()})
     for name, complaint in COMPLAINTS.items():
         found = [line for line in complaints.splitlines() if f"{name}.md" in line]
         assert any(complaint in line for line in found), f"{name}: {complaints}"

@@ -2,16 +2,14 @@
 
 import importlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from parity_tests.sample_book import EQUATIONS, REASON, build
+
 pytestmark = pytest.mark.usefixtures("book_path")
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-REASON = "the packages of the book are not installed: pip install -e '.[docs]'"
 LOG = r"""
 LaTeX Warning: Reference `equation:x' on page 9 undefined on input line 1.
 LaTeX Warning: Hyper reference `reference/glossary:term-fork' on page 9 undefined on input line 3.
@@ -23,16 +21,8 @@ Overfull \hbox (61.5pt too wide) in paragraph at lines 1--2
 Overfull \hbox (4.5pt too wide) in paragraph at lines 1--2
 ! Undefined control sequence.
 """
-CONFIGURATION = """
-import sys
-sys.path[:0] = {paths}
-extensions = ["myst_parser", "sphinx_design", "sphinxcontrib.bibtex"]
-extensions += [f"twins.{{part}}" for part in ("listing", "equations", "exercises", "bugs", "lab", "paper")]
-bibtex_bibfiles = [{bibliography!r}]
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
-latex_documents = [("index", "book.tex", "Book", "", "manual")]
-exclude_patterns = ["built"]
-"""
+PARTS = ("listing", "equations", "exercises", "bugs", "lab", "paper")
+CONFIGURATION = 'latex_documents = [("index", "book.tex", "Book", "", "manual")]\n'
 INDEX = """# The *whole* & all
 
 ```{toctree}
@@ -44,42 +34,28 @@ sample
 api/index
 ```
 """
-SAMPLE = """# Sample
+SAMPLE = f"""# Sample
 
-```{math}
-:label: softmax-d-divisor
+{EQUATIONS}
 
-a
-```
-```{math}
-:label: softmax-d-exponentials
+By {{eq}}`softmax-d-shifted`; see [the code](api/index.md).
 
-b
-```
-```{math}
-:label: softmax-d-shifted
-
-c
-```
-
-By {eq}`softmax-d-shifted`; see [the code](api/index.md).
-
-:::{source} softmax softmax softmax_backward
+:::{{source}} softmax softmax softmax_backward
 :::
 
-::::{exercise} The sum of $x_i$
+::::{{exercise}} The sum of $x_i$
 Question.
-:::{answer} Why?
+:::{{answer}} Why?
 Because.
 :::
 ::::
 
-:::{lab} step/softmax.html
+:::{{lab}} step/softmax.html
 Stepper of softmax
 :::
 
 ```text
-WIDE
+{120 * 'x'}
 ```
 """
 
@@ -92,20 +68,10 @@ def maker(book_path):
 @pytest.fixture(scope="module")
 def latex(tmp_path_factory):
     """The LaTeX of a sample."""
-    for package in ("sphinx", "myst_parser", "sphinx_design", "sphinxcontrib.bibtex"):
-        pytest.importorskip(package, reason=REASON)
-    folder = tmp_path_factory.mktemp("paper")
-    paths = [str(DOCS / "_extensions"), str(DOCS), str(ROOT)]
-    text = CONFIGURATION.format(paths=paths, bibliography=str(DOCS / "references.bib"))
-    (folder / "conf.py").write_text(text, encoding="utf-8")
-    (folder / "index.md").write_text(INDEX, encoding="utf-8")
-    (folder / "sample.md").write_text(SAMPLE.replace("WIDE", 120 * "x"), encoding="utf-8")
-    (folder / "api").mkdir()
-    (folder / "api" / "index.md").write_text("# API page\n", encoding="utf-8")
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "latex", str(folder), str(folder / "built")],
-                          capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    return (folder / "built" / "book.tex").read_text(encoding="utf-8")
+    pages = {"index": INDEX, "sample": SAMPLE, "api/index": "# API page\n"}
+    built, complaints = build(tmp_path_factory.mktemp("paper"), "latex", PARTS, pages, CONFIGURATION)
+    assert complaints == ""
+    return (built / "book.tex").read_text(encoding="utf-8")
 
 
 def test_captions_become_parts(latex):

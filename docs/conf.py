@@ -10,9 +10,10 @@ ROOT = DOCS.parent
 PATHS = [str(DOCS / "_extensions"), str(DOCS), str(ROOT)]
 sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, *filter(None, [os.environ.get("PYTHONPATH")])])
+from parity_tests.harness.threads import THREAD_VARIABLES    # noqa: E402  (the path comes first)
+
 # The cells are small. More threads than one make them slower, and their last digits a matter of chance.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-    os.environ[name] = "1"
+os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 os.environ["SOURCE_DATE_EPOCH"] = "0"    # no figure holds the time at which it was drawn
 
 from book.digest import BUILD, digest    # noqa: E402  (the path comes first)

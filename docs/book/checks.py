@@ -4,6 +4,7 @@ import html
 
 import numpy as np
 
+from book.numbers import in_columns
 from parity_tests.harness.catalog import all_cases
 from parity_tests.harness.report.build import report
 
@@ -29,11 +30,11 @@ class Verdicts:
             yield case, (asked, str(compared), *(error_text(errors.get(form)) for form in FORMS), error_text(bound))
 
     def __repr__(self):
-        widths = [max(map(len, column)) for column in zip(HEADINGS, *(cells for _, cells in self._cells()))]
-        lines, previous = [columns(HEADINGS, widths)], None
-        for case, cells in self._cells():
+        head, *rows = in_columns([HEADINGS, *(cells for _, cells in self._cells())])
+        lines, previous = [head], None
+        for (case, _), row in zip(self._cells(), rows):
             lines += [case] if case != previous else []
-            lines.append("  " + columns(cells, widths))
+            lines.append("  " + row)
             previous = case
         return "\n".join(lines)
 
@@ -47,11 +48,6 @@ class Verdicts:
         head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
         return (f'<div class="wide"><table class="verdicts"><thead><tr>{head}</tr></thead>'
                 f'<tbody>{"".join(parts)}</tbody></table></div>')
-
-
-def columns(cells, widths):
-    """A line of text with each cell in a column of its own."""
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
 
 
 def error_text(error):

@@ -18,6 +18,7 @@ from numpy_impl.text.vocabulary import Vocabulary
 from numpy_impl.training.settings import TrainingSettings
 from numpy_impl.training.trainer import CHECKPOINT, Trainer
 from parity_tests.harness.bugs.training import EXAMPLES, SETTINGS, SIZES
+from parity_tests.harness.small import small_task
 
 NAMES = {Vocabulary.PAD: "pad", Vocabulary.BOS: "begin", Vocabulary.EOS: "end"}
 FIELDS = {field.name for field in dataclasses.fields(TransformerConfig)}
@@ -50,7 +51,8 @@ def small_trainer(task="reverse", steps=300, **choices):
     task: a name for `make_task`, or a Task. The sequence tasks have words of one to six of six letters.
     choices: fields of TransformerConfig (`d_model=64`, `norm_first=True`, ...) or of TrainingSettings.
     """
-    task = _small_task(task) if isinstance(task, str) else task
+    if isinstance(task, str):
+        task = small_task(task) if task in SOLUTIONS else make_task(task)
     sizes = {name: value for name, value in choices.items() if name in FIELDS}
     settings = {name: value for name, value in choices.items() if name not in FIELDS}
     count = len(task.vocabulary)
@@ -95,11 +97,8 @@ def trained(task="reverse", steps=800, **choices):
 
 
 # What a trained model depends on.
-MADE_BY = ("numpy_impl", "docs/book/models.py", "parity_tests/harness/bugs/training.py")
-
-
-def _small_task(name):
-    return make_task(name, alphabet="abcdef", max_length=6) if name in SOLUTIONS else make_task(name)
+MADE_BY = ("numpy_impl", "docs/book/models.py", "parity_tests/harness/bugs/training.py",
+           "parity_tests/harness/small.py")
 
 
 @dataclasses.dataclass

@@ -41,6 +41,12 @@ def shape_text(value):
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})" if shape else "a number"
 
 
+def in_columns(rows):
+    """Rows of texts as lines, with each cell in a column of its own."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
 def array_text(value, fractions=False, digits=4, indent=0):
     """An array as lines of numbers in columns; a blank line between the matrices of a stack."""
     array = np.asarray(value)

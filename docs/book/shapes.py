@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from book.graph import ROW_HEIGHT, Graph
-from book.numbers import shape_text
+from book.numbers import in_columns, shape_text
 from book.style import INK, WIDTH
 
 HEADINGS = ("Module", "Class", "In", "Out", "Parameters")
@@ -80,8 +80,7 @@ class Table(list):
         for row in self:
             first, *others = self.cells(row)
             lines.append(("  " * self.indent(row) + first, *others))
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+        return "\n".join(in_columns(lines))
 
     def _repr_html_(self):
         head = "".join(f"<th>{heading}</th>" for heading in self.headings)

@@ -2,15 +2,14 @@
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from parity_tests.harness.bugs import all_bugs
 from parity_tests.harness.bugs.catalogue import __file__ as catalogue_file
-from twins.code import ROOT
+from twins.code import ROOT, escaped
 from twins.exercises import folded
-from twins.listing import parsed
-from twins.texts import bug_text, escaped
+from twins.listing import parsed, parsed_sections
+from twins.texts import bug_text
 
 
 class BugDirective(SphinxDirective):
@@ -51,11 +50,7 @@ class BugCatalogue(SphinxDirective):
         lines = []
         for file, names in files.items():
             lines += [f"## {file}", "", *(f":::{{bug}} {name}\n:folded:\n:::\n" for name in names)]
-        holder = nodes.section()
-        holder.document = self.state.document
-        self.state.nested_parse(StringList("\n".join(lines).splitlines(), self.get_source_info()[0]),
-                                self.content_offset, holder, match_titles=True)
-        return holder.children
+        return parsed_sections(self, "\n".join(lines))
 
 
 def setup(app):

@@ -22,14 +22,14 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from parity_tests.exercises import all_exercises
 from parity_tests.exercises import exercise as find
 from parity_tests.harness.errors import UserError
-from twins.listing import parsed
-from twins.texts import GRADED, HINT, escaped, exercise_text
+from twins.code import escaped
+from twins.listing import parsed, parsed_sections
+from twins.texts import GRADED, HINT, exercise_text
 
 EXERCISE, ANSWER = "Exercise", "Answer"
 LEVEL, NAME, ABOUT, AFTER, PAGES = "Difficulty {}", "Exercise", "About", "{}; after {}", "Pages"
@@ -108,14 +108,6 @@ class Table(SphinxDirective):
         path = os.path.relpath(self.env.doc2path(docname), here)
         return f"[{TITLE.search(text)[1]}]({Path(path).as_posix()})"
 
-    def parsed_sections(self, lines):
-        """The nodes of MyST lines, which may have headings of level 2."""
-        holder = nodes.section()
-        holder.document = self.state.document
-        self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, holder,
-                                match_titles=True)
-        return holder.children
-
 
 class ExerciseTable(Table):
     """`exercise-table`: all exercises of the lab, a heading and a table for each difficulty."""
@@ -132,7 +124,7 @@ class ExerciseTable(Table):
             lines += [f"## {LEVEL.format(difficulty)}", "", *_heading(NAME, ABOUT, PAGES)]
             lines += [_row(f"`{one.name}`", _about(one), ", ".join(pages[one.name])) for one in found]
             lines.append("")
-        return self.parsed_sections(lines)
+        return parsed_sections(self, "\n".join(lines))
 
 
 class HuntTable(Table):

@@ -137,12 +137,8 @@ def visit_html(self, node):
     raise nodes.SkipNode
 
 
-def visit_other(self, node):
-    raise nodes.SkipNode
-
-
 def setup(app):
-    app.add_node(frame, html=(visit_html, None), latex=(visit_other, None), text=(visit_other, None))
+    app.add_node(frame, html=(visit_html, None))    # on paper a sentence takes its place, see paper.py
     app.add_directive("lab", Lab)
     app.add_directive("steppers", Steppers)
     app.add_directive("scoreboard", Scoreboard)

@@ -116,6 +116,16 @@ def parsed(directive, text):
     return holder.children
 
 
+def parsed_sections(directive, text):
+    """The same of a text that has headings."""
+    holder = nodes.section()
+    holder.document = directive.state.document
+    source = directive.get_source_info()[0]
+    directive.state.nested_parse(StringList(text.splitlines(), source), directive.content_offset, holder,
+                                 match_titles=True)
+    return holder.children
+
+
 class Lines(CodeDirective):
     """Statements by the names that they assign: formula, NumPy, PyTorch."""
 
@@ -222,16 +232,8 @@ def _linked(html, targets):
                      if found[1] in targets else found[0], html)
 
 
-def visit_other(self, node):
-    """In other formats: a plain block of code."""
-    block = nodes.literal_block(node.rawsource, node.rawsource, language="python")
-    block.parent = node.parent
-    block.walkabout(self)
-    raise nodes.SkipNode
-
-
 def setup(app):
-    app.add_node(listing, html=(visit_html, None), latex=(visit_other, None), text=(visit_other, None))
+    app.add_node(listing, html=(visit_html, None))    # on paper a plain block takes its place, see paper.py
     app.add_directive("listing", Listing)
     app.add_directive("source", Source)
     app.add_directive("lines", Lines)

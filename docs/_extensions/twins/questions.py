@@ -28,4 +28,3 @@ class Questions(SphinxDirective):
 
 def setup(app):
     app.add_directive("questions", Questions)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
